@@ -1,0 +1,23 @@
+/** @type {import('jest').Config} */
+export default {
+  roots: ['<rootDir>/test', '<rootDir>/sample-app'],
+  testMatch: ['**/*.spec.ts'],
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleFileExtensions: ['js', 'mjs', 'cjs', 'ts', 'cts', 'json', 'node'],
+  transform: { '^.+\\.c?ts$': '@swc/jest' },
+  moduleNameMapper: {
+    // The package by its own name is its sources, so the tests need no build.
+    '^nestjs-llm-cache$': '<rootDir>/lib/index.ts',
+    '^nestjs-llm-cache/sqlite$': '<rootDir>/lib/stores/sqlite/index.ts',
+    '^nestjs-llm-cache/openai$': '<rootDir>/lib/llm/providers/openai.ts',
+    '^nestjs-llm-cache/testing$': '<rootDir>/lib/testing/index.ts',
+    // TypeScript names the file it will emit. Emitted files come first: those are what node_modules holds.
+    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
+    '^(\\.{1,2}/.*)\\.cjs$': ['$1.cjs', '$1.cts'],
+  },
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
+  coverageProvider: 'v8',
+  collectCoverageFrom: ['lib/**/*.{ts,cts}'],
+  reporters: ['default', '<rootDir>/scripts/jest-tally-reporter.mjs'],
+};
