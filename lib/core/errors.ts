@@ -1,0 +1,137 @@
+/** Stable, machine-readable codes. A message may be reworded in any release; a code may not. */
+export type LlmCacheErrorCode =
+  | 'LLM_CACHE_CONFIG'
+  | 'LLM_CACHE_MISS'
+  | 'LLM_CACHE_UNCACHEABLE_INPUT'
+  | 'LLM_CACHE_SCOPE_REQUIRED'
+  | 'LLM_CACHE_PROVIDER_ANSWER'
+  | 'LLM_CACHE_INVALIDATION'
+  | 'LLM_CACHE_STORE';
+
+const MARKER = Symbol.for('nestjs-llm-cache:error');
+
+/** Base of every error this package creates. Errors of the method, SDK or LlmProvider are rethrown as they are. */
+export class LlmCacheError extends Error {
+  override readonly name: string = 'LlmCacheError';
+  readonly code: LlmCacheErrorCode;
+
+  constructor(code: LlmCacheErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    Object.defineProperty(this, MARKER, { value: code });
+  }
+
+  /**
+   * Like `instanceof`, and true for errors of another copy of this package in the process (ESM beside CJS).
+   * Called on a subclass it tests for that subclass.
+   */
+  static isInstance<T>(this: { readonly prototype: T; readonly expectedCode?: LlmCacheErrorCode }, error: unknown): error is T {
+    if (typeof error !== 'object' || error === null) return false;
+    const code = (error as Record<symbol, unknown>)[MARKER];
+    return code !== undefined && (this.expectedCode === undefined || code === this.expectedCode);
+  }
+
+  /** @internal The code all instances of a subclass carry. */
+  static readonly expectedCode?: LlmCacheErrorCode;
+}
+
+/** A wrong option or a wrong use of the module, found at start-up. The message names the option and the accepted form. */
+export class LlmCacheConfigError extends LlmCacheError {
+  override readonly name = 'LlmCacheConfigError';
+  static override readonly expectedCode = 'LLM_CACHE_CONFIG';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('LLM_CACHE_CONFIG', message, options);
+  }
+}
+
+/** An `onlyIfCached` call found no stored answer. Over HTTP this is a 504 (RFC 9111, section 5.2.1.7). */
+export class LlmCacheMissError extends LlmCacheError {
+  override readonly name = 'LlmCacheMissError';
+  static override readonly expectedCode = 'LLM_CACHE_MISS';
+
+  constructor(name: string) {
+    super(
+      'LLM_CACHE_MISS',
+      `No stored answer for ${name}, and onlyIfCached forbids calling upstream. ` +
+        'Call again without onlyIfCached to compute and store one.',
+    );
+  }
+}
+
+/** An input has no key: it holds something that cannot be told apart from other values. `path` says where. */
+export class UncacheableInputError extends LlmCacheError {
+  override readonly name = 'UncacheableInputError';
+  static override readonly expectedCode = 'LLM_CACHE_UNCACHEABLE_INPUT';
+
+  constructor(
+    /** Where the offending value sits, such as `input[0].onToken`. */
+    readonly path: string,
+    /** What is wrong with it, such as `a function`. */
+    readonly problem: string,
+  ) {
+    super(
+      'LLM_CACHE_UNCACHEABLE_INPUT',
+      `${path} is ${problem}, which cannot take part in a cache key. ` +
+        'Leave it out with the `key` option of @CacheLlm, or pass plain data.',
+    );
+  }
+}
+
+/** `scope.required` is set and no scope could be resolved. Calls bypass the cache; `keyFor` and `explain` throw this. */
+export class ScopeRequiredError extends LlmCacheError {
+  override readonly name = 'ScopeRequiredError';
+  static override readonly expectedCode = 'LLM_CACHE_SCOPE_REQUIRED';
+
+  constructor() {
+    super(
+      'LLM_CACHE_SCOPE_REQUIRED',
+      'scope.required is set and scope.resolve returned nothing usable. ' +
+        'Run the call where a tenant is known, or pass `scope` in the key parts.',
+    );
+  }
+}
+
+/** An LlmProvider answered in no known shape. */
+export class LlmProviderError extends LlmCacheError {
+  override readonly name = 'LlmProviderError';
+  static override readonly expectedCode = 'LLM_CACHE_PROVIDER_ANSWER';
+
+  constructor(providerId: string, problem: string) {
+    super('LLM_CACHE_PROVIDER_ANSWER', `LlmProvider ${providerId} answered ${problem}.`);
+  }
+}
+
+/** `clear` or `invalidate` was applied in this process, but a store did not confirm it. Call it again. */
+export class LlmCacheInvalidationError extends LlmCacheError {
+  override readonly name = 'LlmCacheInvalidationError';
+  static override readonly expectedCode = 'LLM_CACHE_INVALIDATION';
+
+  constructor(
+    /** Names of the tiers that did not confirm. */
+    readonly tiers: readonly string[],
+    options?: ErrorOptions,
+  ) {
+    super(
+      'LLM_CACHE_INVALIDATION',
+      `Invalidated in this process, but not confirmed by ${tiers.join(', ')}. ` +
+        'Other processes, or this one after a restart, may still serve the old answers: call it again.',
+      options,
+    );
+  }
+}
+
+/** A store operation failed, or took longer than `storeTimeout`. Seen in events; never reaches a caller. */
+export class LlmCacheStoreError extends LlmCacheError {
+  override readonly name = 'LlmCacheStoreError';
+  static override readonly expectedCode = 'LLM_CACHE_STORE';
+
+  constructor(
+    /** `skipped`: not even tried, because the store was down a moment ago. */
+    readonly kind: 'failed' | 'timeout' | 'skipped',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super('LLM_CACHE_STORE', message, options);
+  }
+}

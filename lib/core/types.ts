@@ -1,0 +1,112 @@
+import type { Duration } from './duration.js';
+
+/** Model configuration in the provider's own words. Fields this module does not know take part in the key like the others. */
+export type ModelConfig = {
+  model?: string;
+  temperature?: number;
+  top_p?: number;
+  max_tokens?: number;
+  seed?: number;
+  stop?: string | string[];
+} & Record<string, unknown>;
+
+/** What a call is, as far as its answer goes. Two calls with equal parts share an entry. */
+export interface KeyParts {
+  /** Stable identity of what is called, such as `TicketsService.summary`. */
+  name: string;
+  /** Everything the answer is computed from: for a decorated method, its arguments. */
+  input: unknown;
+  /** Merged over the module's `model`. */
+  model?: ModelConfig;
+  /** Beside the module's `version`: bump it when the code or prompt behind `name` changes. */
+  version?: string | number;
+  /** Tenant partition; overrides the module's `scope.resolve`. `0` is a scope, `''` and `undefined` are not. */
+  scope?: string | number;
+}
+
+/** Tokens of one answer, as its provider reported them. */
+export interface LlmUsage {
+  inputTokens: number;
+  outputTokens: number;
+  totalTokens: number;
+}
+
+/** What happened to one call. `coalesced`: it shared the upstream call of another caller. */
+export type CacheStatus = 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass';
+
+/** What happened to one call, without content. */
+export interface CacheOutcome {
+  status: CacheStatus;
+  /** Why the cache was bypassed, or why the answer was not stored. */
+  reason?: string;
+  /** Whether the answer is in the cache after this call because of this call. */
+  stored: boolean;
+  /** Index of the tier that answered a hit. */
+  tier?: number;
+  key?: string;
+  /** Age of a stored answer, milliseconds. */
+  ageMs?: number;
+  /** How long the answer took to compute when it was stored, milliseconds. */
+  savedMs?: number;
+  usage?: LlmUsage;
+}
+
+/** How one call uses the cache. All fields are optional; several sources are merged, the innermost winning. */
+export interface CacheControl {
+  /** Call upstream and store the new answer. Never joins a call already under way. */
+  noCache?: boolean;
+  /** A stored answer may be used; nothing is stored. */
+  noStore?: boolean;
+  /** Only a stored answer will do: a miss rejects with `LlmCacheMissError`. */
+  onlyIfCached?: boolean;
+  /** Accept stored answers up to this age; 0 accepts none. */
+  maxAge?: Duration;
+  /** Neither read nor store. */
+  bypass?: boolean;
+  /** Lifetime of the answer stored by this call; `false` never expires. */
+  ttl?: Duration | false;
+  /** Labels for `invalidate({ tags })`, added to the method's own. */
+  tags?: string[];
+  /** One of several independent answers to the same question. Joins the key. */
+  sample?: number | string;
+  /** Called once with what happened. What it throws is ignored. */
+  onOutcome?: (outcome: CacheOutcome) => void;
+}
+
+/** An extra gate: `false` keeps an answer out of the cache. It cannot admit what the built-in gate refuses. */
+export type CacheableFilter = (result: unknown, context: CacheableContext) => boolean;
+
+/** What is known about an answer when the gate looks at it. */
+export interface CacheableContext {
+  name: string;
+  /** `true` when the answer comes from a store and is looked at again. */
+  stored: boolean;
+  model?: string;
+  finishReason?: string;
+  usage?: LlmUsage;
+}
+
+/** Options of one imperative call. */
+export interface CallOptions extends CacheControl {
+  cacheable?: CacheableFilter;
+  /** Rejects this caller with `signal.reason`. The upstream call is cancelled when its last caller has aborted. */
+  signal?: AbortSignal;
+}
+
+/** What the function that computes an answer is handed. */
+export interface UpstreamCall {
+  /** Aborts when no caller wants the answer any more. */
+  signal: AbortSignal;
+}
+
+/** What `LlmCache.invalidate` removes. With several fields, everything that matches any of them goes. */
+export interface InvalidationTarget {
+  /** Entries with at least one of these tags. */
+  tags?: string[];
+  /** Entries of this identity. */
+  name?: string;
+  /** Entries of this tenant. */
+  scope?: string | number;
+  /** One entry, by its parts or its key. */
+  key?: KeyParts | string;
+}
