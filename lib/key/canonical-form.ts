@@ -1,0 +1,179 @@
+import { types } from 'node:util';
+import { digest } from './digest.js';
+
+/**
+ * The canonical form of a value: one text for logically equal values, and never the same text for two that differ.
+ *
+ * It is a prefix code. Every value starts with a letter for its type, and every text carries its length in front
+ * (`s5:hello`), so that no content can imitate a boundary and nothing has to be escaped. Object keys are sorted by
+ * UTF-16 code unit, as in RFC 8785. Whatever cannot be told apart throws a {@link Refusal}.
+ *
+ * This is a storage format: a change makes every stored answer unreachable. `test/fixtures/key-vectors.json` pins it.
+ */
+export function canonicalForm(value: unknown): string {
+  nodesLeft = MAX_NODES;
+  ancestors.length = 0;
+  return write(value);
+}
+
+/** Deeper values are refused, before the stack overflows. */
+export const MAX_DEPTH = 200;
+/** Larger values are refused: shared references let a small one unfold into a huge one. */
+const MAX_NODES = 1_000_000;
+
+/** A value with no canonical form. Says what it is, never what it holds. */
+export class Refusal extends Error {
+  constructor(readonly problem: string) {
+    super(problem);
+  }
+}
+
+/** State of the walk under way; it never spans an `await`. */
+let nodesLeft = 0;
+const ancestors: object[] = [];
+
+function write(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return `s${value.length}:${value}`;
+    case 'number':
+      return writeNumber(value);
+    case 'boolean':
+      return value ? 't' : 'f';
+    case 'undefined':
+      return 'u';
+    case 'bigint':
+      return `i${value};`;
+    case 'function':
+      throw new Refusal('a function');
+    case 'symbol':
+      throw new Refusal('a symbol');
+    default:
+      return value === null ? 'n' : writeObject(value as object);
+  }
+}
+
+/** -0 prints as 0, and 1.0 as 1; both pairs are equal in JavaScript too. */
+function writeNumber(value: number): string {
+  if (Number.isFinite(value)) return `d${value};`;
+  return Number.isNaN(value) ? 'dNaN;' : value > 0 ? 'dInfinity;' : 'd-Infinity;';
+}
+
+function writeObject(value: object): string {
+  if (ancestors.length >= MAX_DEPTH) throw new Refusal(`nested deeper than ${MAX_DEPTH} levels`);
+  if (ancestors.includes(value)) throw new Refusal('a cycle');
+  countNodes(1);
+  ancestors.push(value);
+  const text = writeContent(value);
+  ancestors.pop();
+  return text;
+}
+
+function countNodes(count: number): void {
+  nodesLeft -= count;
+  if (nodesLeft < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
+}
+
+function writeContent(value: object): string {
+  if (Array.isArray(value)) return writeArray(value);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return writeFields(value);
+  return writeBuiltIn(value) ?? writeInstance(value, prototype as object);
+}
+
+function writeArray(array: readonly unknown[]): string {
+  countNodes(array.length);
+  let text = `a${array.length}:`;
+  let present = array.length;
+  for (let index = 0; index < array.length; index++) {
+    const element = array[index];
+    if (element === undefined && !(index in array)) {
+      text += 'h';
+      present--;
+    } else {
+      text += write(element);
+    }
+  }
+  if (Object.keys(array).length !== present) throw new Refusal('an array with named fields');
+  return text;
+}
+
+/** A field that is `undefined` equals an absent one; `null` does not. */
+function writeFields(value: object): string {
+  if (Object.getOwnPropertySymbols(value).length > 0) throw new Refusal('an object with symbol keys');
+  const keys = sorted(Object.keys(value));
+  let text = '';
+  let count = 0;
+  for (const key of keys) {
+    const field: unknown = (value as Record<string, unknown>)[key];
+    if (field === undefined) continue;
+    text += `${key.length}:${key}${write(field)}`;
+    count++;
+  }
+  return `o${count}:${text}`;
+}
+
+/** Insertion sort: request objects have a handful of fields, often in the same order already. */
+function sorted(keys: string[]): string[] {
+  if (keys.length > 24) return keys.sort();
+  for (let index = 1; index < keys.length; index++) {
+    const key = keys[index]!;
+    let place = index;
+    for (; place > 0 && keys[place - 1]! > key; place--) keys[place] = keys[place - 1]!;
+    keys[place] = key;
+  }
+  return keys;
+}
+
+/** Maps and sets keep their order: a method can see it. Bytes enter as a digest with the name of their type. */
+function writeBuiltIn(value: object): string | undefined {
+  if (types.isDate(value) || types.isMap(value) || types.isSet(value) || types.isRegExp(value)) {
+    if (Object.keys(value).length > 0) throw new Refusal(`a ${typeName(value)} with fields of its own`);
+  }
+  if (types.isDate(value)) return `D${write(value.getTime())}`;
+  if (types.isMap(value)) return `M${writeArray([...value].flat(1))}`;
+  if (types.isSet(value)) return `S${writeArray([...value])}`;
+  if (types.isRegExp(value)) return `R${write(value.source)}${write(value.flags)}${write(value.lastIndex)}`;
+  if (value instanceof URL) return `U${write(value.href)}`;
+  if (ArrayBuffer.isView(value)) {
+    return writeBytes(typeName(value), new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  }
+  if (types.isAnyArrayBuffer(value)) return writeBytes(typeName(value), new Uint8Array(value));
+  return undefined;
+}
+
+function writeBytes(type: string, bytes: Uint8Array): string {
+  return `B${type.length}:${type}${bytes.byteLength}:${digest(bytes)}`;
+}
+
+function typeName(value: object): string {
+  return Buffer.isBuffer(value) ? 'Buffer' : Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** An instance counts by `toJSON`, else by its own enumerable fields; one that shows neither is refused. */
+function writeInstance(value: object, prototype: object): string {
+  const problem = hiddenContent(value);
+  if (problem !== undefined) throw new Refusal(problem);
+  const { toJSON } = value as { toJSON?: unknown };
+  if (typeof toJSON === 'function') return write(toJSON.call(value));
+  if (isPlainElsewhere(prototype) || Object.keys(value).length > 0) return writeFields(value);
+  throw new Refusal('an instance whose state cannot be seen');
+}
+
+/** What an instance is when its content is not in its fields; `undefined` when it may be. */
+function hiddenContent(value: object): string | undefined {
+  if (types.isPromise(value) || hasMethod(value, 'then')) return 'a promise';
+  if (hasMethod(value, Symbol.asyncIterator, 'pipe', 'getReader', 'subscribe', 'next')) return 'a stream';
+  if (types.isNativeError(value)) return 'an error';
+  if (types.isBoxedPrimitive(value)) return 'a boxed primitive';
+  return undefined;
+}
+
+function hasMethod(value: object, ...names: PropertyKey[]): boolean {
+  return names.some((name) => typeof (value as Record<PropertyKey, unknown>)[name] === 'function');
+}
+
+/** `Object.prototype` of another realm, such as a `vm` context. */
+function isPlainElsewhere(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
+}

@@ -1,0 +1,58 @@
+import type { ModelConfig } from '../core/types.js';
+import { UncacheableInputError } from '../core/errors.js';
+import { canonicalForm, Refusal } from './canonical-form.js';
+import { digest } from './digest.js';
+import { locate } from './locate.js';
+
+/** Everything an answer depends on. Two calls share an entry exactly when their documents have one canonical form. */
+export interface KeyDocument {
+  namespace: string;
+  scope: string | number | undefined;
+  name: string;
+  /** The module's version and the method's. */
+  versions: readonly [string | number | undefined, string | number | undefined];
+  sample: string | number | undefined;
+  model: ModelConfig;
+  input: unknown;
+}
+
+/** Bumped when the document or its canonical form changes: old entries become unreachable, never misread. */
+const KEY_SCHEMA = 'llm1';
+
+/**
+ * `llm1.<namespace>.<fingerprint>`, where the fingerprint is the SHA-256 of the document's canonical form.
+ * @throws UncacheableInputError naming the path of a value that has no canonical form.
+ */
+export function keyOf(document: KeyDocument): string {
+  return `${KEY_SCHEMA}.${encodeNamespace(document.namespace)}.${fingerprint(document)}`;
+}
+
+function fingerprint({ namespace, scope, name, versions, sample, model, input }: KeyDocument): string {
+  return digest(
+    canonicalForm(namespace) + part('scope', scope) + part('name', name) + part('version', versions) +
+      part('sample', sample) + part('model', model) + part('input', input),
+  );
+}
+
+function part(path: string, value: unknown): string {
+  try {
+    return canonicalForm(value);
+  } catch (error) {
+    // A getter or a toJSON of the caller's may throw anything, with anything in its message.
+    if (!(error instanceof Refusal)) throw new UncacheableInputError(path, 'an object that throws when it is read');
+    throw new UncacheableInputError(path + locate(value), error.problem);
+  }
+}
+
+const encodedNamespaces = new Map<string, string>();
+
+/** Lossless and free of separators; a long namespace is shown by its digest. */
+export function encodeNamespace(namespace: string): string {
+  let encoded = encodedNamespaces.get(namespace);
+  if (encoded === undefined) {
+    encoded = namespace.replace(/[^\w-]/g, (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    if (encoded.length > 100) encoded = `~${digest(namespace)}`;
+    if (encodedNamespaces.size < 1_000) encodedNamespaces.set(namespace, encoded);
+  }
+  return encoded;
+}
