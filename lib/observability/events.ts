@@ -1,0 +1,51 @@
+import type { CacheOutcome } from '../core/types.js';
+
+/** What the module tells a listener. Never a prompt, an argument or an answer. */
+export type LlmCacheEvent =
+  /** One call ended; its `type` is the outcome's status. */
+  | { type: 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass'; name: string; durationMs: number; outcome: CacheOutcome }
+  /** A stored entry was not used: its format is unknown, it is damaged, or it belongs to another key. */
+  | { type: 'rejected'; name: string; tier: string; problem: 'unknown-format' | 'damaged' | 'swapped' }
+  /** A store operation failed or took too long. */
+  | { type: 'store-error'; tier: string; operation: 'get' | 'set' | 'delete'; message: string }
+  /** Something a developer should act on; said once. */
+  | { type: 'warning'; message: string };
+
+export type LlmCacheListener = (event: LlmCacheEvent) => void;
+
+/** Tells listeners; what one throws reaches nobody. */
+export class EventSource {
+  private readonly listeners = new Set<LlmCacheListener>();
+  private readonly said = new Set<string>();
+
+  /** @returns a function that removes the listener. */
+  on(listener: LlmCacheListener): () => void {
+    // A listener of its own per call, so that adding one twice and removing it once leaves one.
+    const own: LlmCacheListener = (event) => listener(event);
+    this.listeners.add(own);
+    return () => void this.listeners.delete(own);
+  }
+
+  get hasListeners(): boolean {
+    return this.listeners.size > 0;
+  }
+
+  emit(event: LlmCacheEvent): void {
+    for (const listener of this.listeners) {
+      try {
+        listener(event);
+      } catch {
+        // A broken listener must not break the call it watches.
+      }
+    }
+  }
+
+  /** The same words once; bounded, so that warnings about generated names cannot grow without end. */
+  warnOnce(message: string): void {
+    if (this.said.has(message) || this.said.size >= MAX_WARNINGS) return;
+    this.said.add(message);
+    this.emit({ type: 'warning', message });
+  }
+}
+
+const MAX_WARNINGS = 1_000;
