@@ -1,0 +1,58 @@
+import {
+  aFunction,
+  checkOptions,
+  duration,
+  durationOrFalse,
+  either,
+  stringList,
+  stringOrNumber,
+  trueOrFalse,
+  type OptionRules,
+} from '../core/check-options.js';
+import type { CacheControl, CacheOutcome } from '../core/types.js';
+
+export const cacheControlRules: OptionRules<CacheControl> = {
+  noCache: trueOrFalse,
+  noStore: trueOrFalse,
+  onlyIfCached: trueOrFalse,
+  bypass: trueOrFalse,
+  maxAge: either(duration, { accepts: '0', test: (value) => value === 0 }),
+  ttl: durationOrFalse,
+  tags: stringList,
+  sample: stringOrNumber,
+  onOutcome: aFunction,
+};
+
+/** @throws LlmCacheConfigError naming the field. */
+export function checkCacheControl(owner: string, control: unknown): void {
+  checkOptions<CacheControl>(owner, control, cacheControlRules);
+}
+
+/** The inner control over the outer: fields override, tags are united, every `onOutcome` is told. */
+export function mergeCacheControl(outer: CacheControl | undefined, inner: CacheControl | undefined): CacheControl {
+  if (outer === undefined || inner === undefined) return inner ?? outer ?? {};
+  const given = Object.fromEntries(Object.entries(inner).filter(([, value]) => value !== undefined));
+  return {
+    ...outer,
+    ...given,
+    tags: unite(outer.tags, inner.tags),
+    onOutcome: both(outer.onOutcome, inner.onOutcome),
+  };
+}
+
+export function unite(a: readonly string[] | undefined, b: readonly string[] | undefined): string[] | undefined {
+  return a === undefined && b === undefined ? undefined : [...new Set([...(a ?? []), ...(b ?? [])])];
+}
+
+type OnOutcome = (outcome: CacheOutcome) => void;
+
+function both(outer: OnOutcome | undefined, inner: OnOutcome | undefined): OnOutcome | undefined {
+  if (outer === undefined || inner === undefined) return outer ?? inner;
+  return (outcome) => {
+    try {
+      inner(outcome);
+    } finally {
+      outer(outcome);
+    }
+  };
+}

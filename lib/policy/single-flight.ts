@@ -1,0 +1,142 @@
+import type { Clock } from '../core/clock.js';
+
+/** What a follower gets when it has waited long enough. */
+export const FOLLOWER_TIMEOUT = Symbol('the follower waited long enough');
+
+/**
+ * One upstream call under way, shared by everyone who asks the same in the meantime, and its error too.
+ * Its signal aborts when the last caller has left.
+ */
+export class Flight<Landing, Passenger> {
+  private readonly controller = new AbortController();
+  private readonly callers = new Set<object>();
+  private readonly landing: Promise<Landing>;
+  private land!: (answer: Promise<Landing>) => void;
+  /** Everyone who ever asked, the leader first. */
+  readonly passengers: Passenger[] = [];
+  /** Set by an invalidation: the answer reaches its callers and nobody else. */
+  fenced = false;
+  /** Whether the answer was stored. */
+  stored = false;
+  /** The flight that took this one's place in the table. */
+  private successor: Flight<Landing, Passenger> | undefined;
+  /** Flights that this one's own call waits for. */
+  private readonly waitsFor = new Set<Flight<Landing, Passenger>>();
+
+  constructor(
+    readonly key: string,
+    private readonly leave: (flight: Flight<Landing, Passenger>) => void,
+  ) {
+    this.landing = new Promise((resolve) => (this.land = resolve));
+    this.landing.catch(() => undefined); // every caller may have left
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Whether a newer answer to the same question is stored already. */
+  get isSuperseded(): boolean {
+    return this.successor !== undefined && (this.successor.stored || this.successor.isSuperseded);
+  }
+
+  /** Callers that wait at this moment. */
+  get callerCount(): number {
+    return this.callers.size;
+  }
+
+  /** Waits for the answer as one of its callers; `signal` is that caller's own. Rejects with `signal.reason`. */
+  wait(signal: AbortSignal | undefined, deadline?: { ms: number; clock: Clock }): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
+    return new Promise((resolve, reject) => {
+      const caller = {};
+      const stop = (): void => {
+        cancelDeadline?.();
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const onAbort = (): void => {
+        stop();
+        this.goAway(caller, signal?.reason);
+        reject(signal?.reason as Error);
+      };
+      const cancelDeadline = deadline?.clock.after(deadline.ms, () => {
+        stop();
+        this.goAway(caller, FOLLOWER_TIMEOUT);
+        resolve(FOLLOWER_TIMEOUT);
+      });
+      this.callers.add(caller);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.landing.finally(stop).then(resolve, reject);
+    });
+  }
+
+  /** Whether waiting for this flight means waiting, through any number of others, for `other`. */
+  dependsOn(other: Flight<Landing, Passenger>, seen = new Set<Flight<Landing, Passenger>>()): boolean {
+    if (this === other) return true;
+    seen.add(this);
+    return [...this.waitsFor].some((next) => !seen.has(next) && next.dependsOn(other, seen));
+  }
+
+  /** Records that `this` waits for `other` while `wait` runs, so that two flights never wait for each other. */
+  async whileWaitingFor<T>(other: Flight<Landing, Passenger>, wait: () => Promise<T>): Promise<T> {
+    this.waitsFor.add(other);
+    try {
+      return await wait();
+    } finally {
+      this.waitsFor.delete(other);
+    }
+  }
+
+  /** @internal */
+  replacedBy(successor: Flight<Landing, Passenger>): void {
+    this.successor = successor;
+  }
+
+  /** @internal Called once, by {@link SingleFlight.start}. */
+  takeOff(produce: (flight: Flight<Landing, Passenger>) => Promise<Landing>): void {
+    this.land(produce(this).finally(() => this.leave(this)));
+  }
+
+  private goAway(caller: object, reason: unknown): void {
+    this.callers.delete(caller);
+    if (this.callers.size > 0) return;
+    this.leave(this);
+    this.controller.abort(reason);
+  }
+}
+
+/** The flights of one cache. */
+export class SingleFlight<Landing, Passenger> {
+  private readonly flights = new Map<string, Flight<Landing, Passenger>>();
+
+  get(key: string): Flight<Landing, Passenger> | undefined {
+    return this.flights.get(key);
+  }
+
+  /**
+   * Starts a flight and takes the key's place. The flight is in the table before it runs, and leaves it only if the
+   * place is still its own: a synchronous throw cannot poison the key.
+   */
+  start(
+    key: string,
+    leader: Passenger,
+    produce: (flight: Flight<Landing, Passenger>) => Promise<Landing>,
+  ): Flight<Landing, Passenger> {
+    const flight = new Flight<Landing, Passenger>(key, (own) => {
+      if (this.flights.get(key) === own) this.flights.delete(key);
+    });
+    flight.passengers.push(leader);
+    this.flights.get(key)?.replacedBy(flight);
+    this.flights.set(key, flight);
+    flight.takeOff(produce);
+    return flight;
+  }
+
+  /** Fences what matches: nobody joins it any more, and its answer is not stored. */
+  fence(matches: (flight: Flight<Landing, Passenger>) => boolean): void {
+    for (const flight of this.flights.values()) {
+      if (!matches(flight)) continue;
+      flight.fenced = true;
+      this.flights.delete(flight.key);
+    }
+  }
+}
