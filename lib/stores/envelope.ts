@@ -1,0 +1,62 @@
+import { hash } from 'node:crypto';
+import type { LlmUsage } from '../core/types.js';
+
+/** What is stored beside an answer. */
+export interface EnvelopeHeader {
+  /** The entry's own key: an entry copied to another key is not taken for that key's answer. */
+  key: string;
+  createdAtMs: number;
+  /** `null` never expires. */
+  expiresAtMs: number | null;
+  /** The version of each group the entry belongs to, taken before the answer was computed. */
+  versions: ReadonlyArray<readonly [group: string, version: string]>;
+  /** How long the answer took to compute, milliseconds. */
+  latencyMs: number;
+  usage?: LlmUsage;
+  model?: string;
+  finishReason?: string;
+}
+
+export interface Envelope extends EnvelopeHeader {
+  /** The answer, as `encodeValue` wrote it. */
+  payload: string;
+}
+
+/** Why a stored text is not an entry of this key. */
+export type EnvelopeProblem = 'unknown-format' | 'damaged' | 'swapped';
+
+/** Format 1. A new format gets a new number; files in `test/fixtures/golden` keep the old ones readable or cleanly missed. */
+const FORMAT = 'llm-cache/1';
+
+/** `llm-cache/1 <checksum>\n<header as JSON>\n<payload>` */
+export function sealEnvelope({ payload, ...header }: Envelope): string {
+  const content = `${JSON.stringify(header)}\n${payload}`;
+  return `${FORMAT} ${checksum(content)}\n${content}`;
+}
+
+export function openEnvelope(text: unknown, key: string): Envelope | EnvelopeProblem {
+  if (typeof text !== 'string' || !text.startsWith(`${FORMAT} `)) return 'unknown-format';
+  const contentAt = FORMAT.length + 1 + CHECKSUM_LENGTH + 1;
+  const content = text.slice(contentAt);
+  if (text.slice(FORMAT.length + 1, contentAt) !== `${checksum(content)}\n`) return 'damaged';
+  const headerEnd = content.indexOf('\n');
+  const header = parseHeader(content.slice(0, headerEnd));
+  if (header === undefined) return 'damaged';
+  if (header.key !== key) return 'swapped';
+  return { ...header, payload: content.slice(headerEnd + 1) };
+}
+
+function parseHeader(json: string): EnvelopeHeader | undefined {
+  try {
+    return JSON.parse(json) as EnvelopeHeader;
+  } catch {
+    return undefined;
+  }
+}
+
+/** 132 bits of SHA-256: against damage, not against an attacker, who could write a correct one. */
+const CHECKSUM_LENGTH = 22;
+
+function checksum(content: string): string {
+  return hash('sha256', content, 'base64url').slice(0, CHECKSUM_LENGTH);
+}

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../core/clock.js';
+import type { Tier } from './tier.js';
+
+/** The version of each group an answer belongs to: its namespace, name, scope and tags. */
+export type Versions = ReadonlyArray<readonly [group: string, version: string]>;
+
+/** Another process may have bumped a version; after this long the store is asked again. */
+const TRUSTED_FOR_MS = 5_000;
+/** A version that falls out of memory is read from the store again, or made anew: entries are missed, never wrong. */
+const MAX_GROUPS = 10_000;
+
+interface KnownVersion {
+  version: string;
+  readAtMs: number;
+  /** A bump the store has not confirmed: it is written again before the store is believed. */
+  unconfirmed: boolean;
+}
+
+/**
+ * Invalidation in O(1): each group has a version, an entry remembers the versions from before it was computed, and
+ * a bump makes every older entry a miss without touching it. Versions are random, not counted, so that one lost by the
+ * store can never come back as one an old entry remembers. They live in the slowest tier, beside the entries that
+ * survive a restart. The scheme of versioned namespaces is memcached's ("namespacing", memcached wiki).
+ */
+export class GroupVersions {
+  private readonly known = new LRUCache<string, KnownVersion>({ max: MAX_GROUPS });
+
+  private constructor(
+    private readonly tier: Tier,
+    private readonly clock: Clock,
+  ) {}
+
+  /** The versions of one store, shared by every user of it in this process, so that an invalidation reaches all at once. */
+  static of(tier: Tier, clock: Clock): GroupVersions {
+    let versions = versionsByStore.get(tier.identity);
+    if (versions === undefined) versionsByStore.set(tier.identity, (versions = new GroupVersions(tier, clock)));
+    return versions;
+  }
+
+  /** The present versions; a group without one gets it. */
+  snapshot(groups: readonly string[]): Versions | Promise<Versions> {
+    const present = this.inMemory(groups);
+    if (present !== undefined) return present;
+    return Promise.all(groups.map(async (group) => [group, await this.read(group)] as const));
+  }
+
+  /** Whether nothing was bumped since the snapshot. */
+  areCurrent(versions: Versions): boolean | Promise<boolean> {
+    for (const [group, version] of versions) {
+      const known = this.fresh(group);
+      if (known === undefined) return this.areCurrentInStore(versions);
+      if (known.version !== version) return false;
+    }
+    return true;
+  }
+
+  /** Applies here before it returns a promise, which rejects when the store did not confirm. */
+  bump(groups: readonly string[]): Promise<void> {
+    const writes = groups.map((group) => this.write(group, newVersion()));
+    return Promise.all(writes).then(() => undefined);
+  }
+
+  private inMemory(groups: readonly string[]): Versions | undefined {
+    const present: Array<[string, string]> = [];
+    for (const group of groups) {
+      const known = this.fresh(group);
+      if (known === undefined) return undefined;
+      present.push([group, known.version]);
+    }
+    return present;
+  }
+
+  private async areCurrentInStore(versions: Versions): Promise<boolean> {
+    const current = await Promise.all(versions.map(async ([group, version]) => (await this.read(group)) === version));
+    return current.every(Boolean);
+  }
+
+  private fresh(group: string): KnownVersion | undefined {
+    const known = this.known.get(group);
+    if (known === undefined) return this.tier.isSynchronous ? this.remember(group, newVersion()) : undefined;
+    if (this.tier.isSynchronous) return known;
+    const ageMs = this.clock.now() - known.readAtMs;
+    return ageMs >= 0 && ageMs < TRUSTED_FOR_MS ? known : undefined;
+  }
+
+  private async read(group: string): Promise<string> {
+    const before = this.fresh(group);
+    if (before !== undefined) return before.version;
+    const known = this.known.get(group);
+    if (known?.unconfirmed) {
+      await this.write(group, known.version).catch(() => undefined);
+      return known.version;
+    }
+    const stored = await this.tier.get(group);
+    const meanwhile = this.known.get(group);
+    if (meanwhile !== known) return meanwhile!.version; // bumped, or read by another caller, while this one waited
+    if (typeof stored === 'string') return this.remember(group, stored).version;
+    return this.create(group, known);
+  }
+
+  /** Written and read back, so that processes that start together agree on one. */
+  private async create(group: string, known: KnownVersion | undefined): Promise<string> {
+    const version = newVersion();
+    try {
+      await this.tier.set(group, version, undefined);
+    } catch {
+      return this.remember(group, known?.version ?? version).version; // the store is down; memory serves on
+    }
+    const stored = await this.tier.get(group);
+    return this.remember(group, typeof stored === 'string' ? stored : version).version;
+  }
+
+  private async write(group: string, version: string): Promise<void> {
+    const known = this.remember(group, version);
+    if (this.tier.isSynchronous) return;
+    known.unconfirmed = true;
+    await this.tier.set(group, version, undefined);
+    known.unconfirmed = false;
+  }
+
+  private remember(group: string, version: string): KnownVersion {
+    const known = { version, readAtMs: this.clock.now(), unconfirmed: false };
+    this.known.set(group, known);
+    return known;
+  }
+}
+
+const versionsByStore = new WeakMap<object, GroupVersions>();
+
+function newVersion(): string {
+  return randomBytes(9).toString('base64url');
+}

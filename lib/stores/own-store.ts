@@ -1,0 +1,65 @@
+import { Keyv, type KeyvStoreAdapter } from 'keyv';
+
+/**
+ * Marks a storage adapter made by this package. A registered symbol, so that the ESM and the CJS copy
+ * of the package recognise each other's stores.
+ */
+export const OWN_STORE = Symbol.for('nestjs-llm-cache:own-store');
+
+/** How full a store is. `null` means no bound. Bytes are an estimate of what the entries occupy. */
+export interface StoreInspection {
+  entries: number;
+  maxEntries: number | null;
+  bytes: number;
+  maxBytes: number | null;
+}
+
+/** What our own storage adapters offer beyond Keyv's contract. */
+export interface OwnStoreAdapter extends KeyvStoreAdapter {
+  readonly [OWN_STORE]: true;
+  /** Short name for stats and events: `memory`, `sqlite`. */
+  readonly name: string;
+  inspect(): StoreInspection;
+  /** Present where an entry can be read without leaving the process: the memory store. */
+  readonly peek?: (key: string) => HeldEntry | undefined;
+  /** Set by the engine: told once about something an operator should know, such as a quarantined file. */
+  onNotice?: (message: string) => void;
+}
+
+/** An entry held in memory. Opening it once is enough: what it holds cannot change. */
+export interface HeldEntry {
+  readonly text: string;
+  /** Whatever the reader made of the text, kept for the next read. */
+  opened?: unknown;
+}
+
+/**
+ * A string at rest: `=<expiry in epoch ms, or nothing>\n<the string>`. It saves JSON-escaping an entry that
+ * is already text.
+ */
+export function pack(value: string, expiresAtMs: number | undefined): string {
+  return `=${expiresAtMs ?? ''}\n${value}`;
+}
+
+/** The string and expiry of a packed entry; `undefined` when it was not packed by {@link pack}. */
+export function unpack(packed: string): { value: string; expiresAtMs: number | undefined } | undefined {
+  if (packed.charCodeAt(0) !== 61 /* = */) return undefined;
+  const end = packed.indexOf('\n');
+  if (end < 0) return undefined;
+  const expiry = packed.slice(1, end);
+  return { value: packed.slice(end + 1), expiresAtMs: expiry === '' ? undefined : Number(expiry) };
+}
+
+/** A Keyv over one of our adapters: failures are thrown, strings are packed, everything else is JSON as ever. */
+export function keyvOver(adapter: OwnStoreAdapter): Keyv {
+  const keyv = new Keyv({ store: adapter, namespace: '', throwOnErrors: true });
+  const { serialize, deserialize } = keyv;
+  keyv.serialize = (data) =>
+    typeof data.value === 'string' ? pack(data.value, data.expires) : serialize!(data);
+  keyv.deserialize = (text) => {
+    const unpacked = typeof text === 'string' ? unpack(text) : undefined;
+    if (unpacked === undefined) return deserialize!(text);
+    return { value: unpacked.value as never, expires: unpacked.expiresAtMs };
+  };
+  return keyv;
+}

@@ -1,0 +1,116 @@
+import { LlmCacheStoreError } from '../core/errors.js';
+import { StoreGuard } from './guard.js';
+import type { HeldEntry, OwnStoreAdapter, StoreInspection } from './own-store.js';
+import { ownAdapterOf, type GivenStore, type KeyvLike } from './store-input.js';
+
+/** What one tier did. Errors are failed or timed-out operations, never a caller's problem. */
+export interface TierStats {
+  name: string;
+  /** Entries and bytes of the whole store, with other users of it; `null` where a store cannot tell. */
+  entries: number | null;
+  maxEntries: number | null;
+  bytes: number | null;
+  maxBytes: number | null;
+  hits: number;
+  misses: number;
+  errors: number;
+}
+
+export type TierOperation = 'get' | 'set' | 'delete';
+
+export interface TierListener {
+  onTierError(tier: string, operation: TierOperation, error: LlmCacheStoreError): void;
+  onTierNotice(tier: string, message: string): void;
+}
+
+/** One store behind its guard. Reads never reject; writes reject with `LlmCacheStoreError`. */
+export class Tier {
+  readonly name: string;
+  hits = 0;
+  misses = 0;
+  private errors = 0;
+  private readonly guard: StoreGuard;
+  private readonly keyv: KeyvLike;
+  private readonly adapter: OwnStoreAdapter | undefined;
+
+  constructor(
+    private readonly given: GivenStore,
+    index: number,
+    timeoutMs: number,
+    private readonly listener: TierListener,
+  ) {
+    this.guard = new StoreGuard(timeoutMs);
+    this.keyv = given.keyv;
+    this.adapter = ownAdapterOf(this.keyv);
+    this.name = this.adapter?.name ?? `store ${index}`;
+    if (this.adapter) this.adapter.onNotice = (message) => listener.onTierNotice(this.name, message);
+  }
+
+  /** Whether an entry can be read without leaving the process. */
+  get isSynchronous(): boolean {
+    return this.adapter?.peek !== undefined;
+  }
+
+  /** The object that holds the data, however many Keyvs stand before it. */
+  get identity(): object {
+    return this.adapter ?? (this.keyv as { store?: object }).store ?? this.keyv;
+  }
+
+  peek(key: string): HeldEntry | undefined {
+    const { namespace } = this.keyv as { namespace?: string };
+    return this.adapter?.peek?.(namespace ? `${namespace}:${key}` : key);
+  }
+
+  /** `undefined` when there is none, and when the store could not say. */
+  async get(key: string): Promise<unknown> {
+    try {
+      return (await this.run('get', () => this.keyv.get(key))) ?? undefined;
+    } catch (error) {
+      this.failed('get', error as LlmCacheStoreError);
+      return undefined;
+    }
+  }
+
+  /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
+  set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
+    return this.write('set', async () => {
+      // Keyv reports a failed write as `false`.
+      if ((await this.keyv.set(key, text, ttlMs)) === false) throw new Error('the store refused the entry');
+    });
+  }
+
+  delete(key: string): Promise<void> {
+    return this.write('delete', async () => void (await this.keyv.delete(key)));
+  }
+
+  stats(): TierStats {
+    const inspection: StoreInspection | undefined = this.adapter?.inspect();
+    const { entries = null, maxEntries = null, bytes = null, maxBytes = null } = inspection ?? {};
+    const { name, hits, misses, errors } = this;
+    return { name, entries, maxEntries, bytes, maxBytes, hits, misses, errors };
+  }
+
+  /** Closes a store made by this package; another's is left to its owner. */
+  async close(): Promise<void> {
+    if (this.given.owned) await this.adapter?.disconnect?.();
+  }
+
+  private async write(operation: TierOperation, run: () => Promise<void>): Promise<void> {
+    try {
+      await this.run(operation, run);
+    } catch (error) {
+      this.failed(operation, error as LlmCacheStoreError);
+      throw error;
+    }
+  }
+
+  /** Memory cannot hang, so it goes without a deadline and its timer. */
+  private run<T>(operation: TierOperation, run: () => Promise<T>): Promise<T> {
+    return this.isSynchronous ? run() : this.guard.run(operation, run);
+  }
+
+  private failed(operation: TierOperation, error: LlmCacheStoreError): void {
+    this.errors++;
+    this.listener.onTierError(this.name, operation, error);
+  }
+}

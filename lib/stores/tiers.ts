@@ -1,0 +1,108 @@
+import { LRUCache } from 'lru-cache';
+import type { LlmCacheStoreError } from '../core/errors.js';
+import type { HeldEntry } from './own-store.js';
+import type { Tier } from './tier.js';
+
+/** Answers on their way to slow stores: enough for a burst, bounded for a store that never answers. */
+const MAX_UNSETTLED_WRITES = 1_000;
+const MAX_UNSETTLED_BYTES = 32 * 1024 * 1024;
+
+interface Read {
+  readonly result: Promise<unknown>;
+  /** Set by a write that finished while the read was under way. */
+  written?: string;
+}
+
+/**
+ * The tiers as one store, fastest first. Equal reads are shared, and a written entry is visible at once, however long
+ * the stores take to write it.
+ */
+export class Tiers {
+  private readonly unsettled = new LRUCache<string, string>({
+    max: MAX_UNSETTLED_WRITES,
+    maxSize: MAX_UNSETTLED_BYTES,
+    sizeCalculation: (text) => text.length + 1,
+  });
+  private readonly writes = new Map<string, Promise<unknown>>();
+  private readonly reads = new Map<string, Read>();
+
+  constructor(readonly all: readonly Tier[]) {}
+
+  /** The tier that holds the versions: the slowest, which is the one that survives a restart. */
+  get last(): Tier {
+    return this.all[this.all.length - 1]!;
+  }
+
+  get startInMemory(): boolean {
+    return this.all[0]!.isSynchronous;
+  }
+
+  get allInMemory(): boolean {
+    return this.startInMemory && this.all.length === 1;
+  }
+
+  /** The entry, where it can be had at once: its write is still under way, or the first tier is memory. */
+  held(key: string): HeldEntry | undefined {
+    const text = this.unsettled.size > 0 ? this.unsettled.get(key) : undefined;
+    return text === undefined ? this.all[0]!.peek(key) : { text };
+  }
+
+  /** One tier's text for a key. Callers who ask at the same time share one read. */
+  read(index: number, key: string): Promise<unknown> {
+    const id = `${index} ${key}`;
+    const running = this.reads.get(id);
+    if (running !== undefined) return running.result;
+    const read: Read = {
+      result: this.all[index]!.get(key).then((text) => {
+        if (this.reads.get(id) === read) this.reads.delete(id);
+        return read.written ?? text;
+      }),
+    };
+    this.reads.set(id, read);
+    return read.result;
+  }
+
+  /** Resolves when every tier has the entry, or rejects with the first failure once all have answered. */
+  async write(key: string, text: string, ttlMs: number | undefined): Promise<void> {
+    this.unsettled.set(key, text);
+    for (const index of this.all.keys()) {
+      const read = this.reads.get(`${index} ${key}`);
+      if (read !== undefined) read.written = text;
+    }
+    const written = Promise.allSettled(this.all.map((tier) => tier.set(key, text, ttlMs)));
+    this.writes.set(key, written);
+    const results = await written;
+    if (this.writes.get(key) === written) this.writes.delete(key);
+    const failure = results.find((result) => result.status === 'rejected')?.reason as LlmCacheStoreError | undefined;
+    // A store that is merely slow may write it yet; until then this process remembers.
+    if ((failure === undefined || failure.kind === 'failed') && this.unsettled.get(key) === text) this.unsettled.delete(key);
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Copies an entry found in one tier to the faster ones, with the lifetime it has left. */
+  promote(key: string, text: string, ttlMs: number | undefined, foundIn: number): void {
+    // A tier that fails says so to its listener.
+    for (const tier of this.all.slice(0, foundIn)) tier.set(key, text, ttlMs).catch(() => undefined);
+  }
+
+  /** Removes an entry everywhere; resolves to the tiers that did not confirm, and why. */
+  async remove(key: string): Promise<Array<{ tier: string; error: LlmCacheStoreError }>> {
+    this.unsettled.delete(key);
+    await this.writes.get(key);
+    this.unsettled.delete(key);
+    const results = await Promise.allSettled(this.all.map((tier) => tier.delete(key)));
+    return results.flatMap((result, index) =>
+      result.status === 'rejected' ? [{ tier: this.all[index]!.name, error: result.reason as LlmCacheStoreError }] : [],
+    );
+  }
+
+  /** What was being read before an invalidation must not reach those who ask after it. */
+  forgetReads(): void {
+    this.reads.clear();
+  }
+
+  /** Waits for writes under way. */
+  async drain(): Promise<void> {
+    await Promise.allSettled(this.writes.values());
+  }
+}
