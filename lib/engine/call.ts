@@ -1,0 +1,203 @@
+import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
+import { durationMs } from '../core/duration.js';
+import type { CacheableFilter, CacheControl, CallOptions, KeyParts, ModelConfig } from '../core/types.js';
+import { digest } from '../key/digest.js';
+import { encodeNamespace, keyOf, type KeyDocument } from '../key/key.js';
+import { checkCacheControl, mergeCacheControl, unite } from '../policy/cache-control.js';
+import { isRequest, statefulField, withoutDeclared } from '../policy/chat-request.js';
+import { ambient } from './ambient.js';
+import type { CallFrame } from './call-frame.js';
+import type { Settings } from './engine-options.js';
+
+/** What a decorated method fixes for all its calls. Ambient and per-call control come after it. */
+export interface MethodDefaults {
+  ttl?: CacheControl['ttl'];
+  cacheable?: CacheableFilter | undefined;
+  tags?: string[] | undefined;
+  /** Makes the class instance out of stored plain data. */
+  revive?: ((plain: unknown) => unknown) | undefined;
+  /** Why this call has to bypass the cache. */
+  bypass?: string;
+}
+
+/** One call with everything about it resolved. */
+export interface Call {
+  readonly name: string;
+  /** `undefined` when the call bypasses the cache; `bypassReason` says why. */
+  readonly key: string | undefined;
+  readonly document: KeyDocument | undefined;
+  /** As the caller gave them; still the caller's own objects. */
+  readonly parts: KeyParts;
+  readonly bypassReason: string | undefined;
+  readonly control: CacheControl;
+  readonly model: ModelConfig;
+  readonly filters: readonly CacheableFilter[];
+  readonly revive: MethodDefaults['revive'];
+  readonly signal: AbortSignal | undefined;
+  /** The call this one is made inside. */
+  readonly parent: CallFrame | undefined;
+  readonly startedAtMs: number;
+}
+
+/** Works out what a call is. Never throws: what cannot be worked out makes the call bypass the cache, with a reason. */
+export function resolveCall(
+  settings: Settings,
+  parts: KeyParts,
+  options: CallOptions,
+  defaults: MethodDefaults,
+  startedAtMs: number,
+): Call {
+  const { frame, control: outer } = ambient();
+  const { signal, cacheable, ...own } = options;
+  const merged = mergeCacheControl(outer, own);
+  const call = {
+    name: typeof parts?.name === 'string' ? shortName(parts.name) : 'unnamed',
+    key: undefined,
+    document: undefined,
+    parts,
+    bypassReason: undefined,
+    control: defaults.ttl === undefined && defaults.tags === undefined ? merged : withDefaults(merged, defaults),
+    model: mergeConfig(settings.model, parts?.model),
+    filters: [settings.cacheable, defaults.cacheable, cacheable].filter((filter) => filter !== undefined),
+    revive: defaults.revive,
+    signal: inner(frame?.signal, signal),
+    parent: frame,
+    startedAtMs,
+  } satisfies Call;
+  const bypassReason = reasonToBypass(settings, call, defaults);
+  if (bypassReason !== undefined) return { ...call, bypassReason };
+  try {
+    const document = documentOf(settings, parts, call.control);
+    const key = keyOf(document);
+    if (frame?.isInside(key)) return { ...call, bypassReason: 'reentrant' };
+    return { ...call, document, key };
+  } catch (error) {
+    return { ...call, bypassReason: bypassReasonOf(error) };
+  }
+}
+
+/**
+ * The document behind a key.
+ * @throws UncacheableInputError, ScopeRequiredError or LlmCacheConfigError where `wrap` would bypass.
+ */
+export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl): KeyDocument {
+  if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
+  const model = withoutDeclared(mergeConfig(settings.model, parts.model), settings.volatile);
+  const input = requestInput(parts.input, settings.volatile);
+  refuseStateful('model', model);
+  return {
+    namespace: settings.namespace,
+    scope: resolveScope(settings, parts.scope),
+    name: shortName(parts.name),
+    versions: [settings.version, parts.version],
+    sample: control.sample,
+    model,
+    input,
+  };
+}
+
+/** The groups an answer belongs to; each has a version that an invalidation bumps. */
+export function groupsOf({ namespace, name, scope }: KeyDocument, tags: readonly string[] = []): string[] {
+  return [
+    namespaceGroup(namespace),
+    groupOf(namespace, 'name', name),
+    ...(scope === undefined ? [] : [groupOf(namespace, 'scope', scope)]),
+    ...tags.map((tag) => groupOf(namespace, 'tag', tag)),
+  ];
+}
+
+export function namespaceGroup(namespace: string): string {
+  return `llm1.${encodeNamespace(namespace)}.versions`;
+}
+
+/** Names, scopes and tags are hashed: a store's keys show none of them. */
+export function groupOf(namespace: string, kind: 'name' | 'scope' | 'tag', value: string | number): string {
+  return `${namespaceGroup(namespace)}.${digest(`${kind} ${typeof value} ${value}`)}`;
+}
+
+/** `A#A.method` and `A.method` are the same identity. */
+export function shortName(name: string): string {
+  const [runtime, rest] = name.split('#', 2) as [string, string?];
+  return rest?.startsWith(`${runtime}.`) ? rest : name;
+}
+
+/** The inner configuration over the outer; a field that is `undefined` is not given. */
+export function mergeConfig(outer: ModelConfig, given: ModelConfig | undefined): ModelConfig {
+  if (given === undefined) return outer;
+  if (Object.keys(outer).length === 0) return given;
+  return { ...outer, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+}
+
+/** A decorator's ttl yields to the caller's control; its tags are added. */
+function withDefaults(control: CacheControl, { ttl, tags }: MethodDefaults): CacheControl {
+  return { ...control, ttl: control.ttl ?? ttl, tags: unite(tags, control.tags) };
+}
+
+function inner(outer: AbortSignal | undefined, own: AbortSignal | undefined): AbortSignal | undefined {
+  return outer === undefined || own === undefined ? (own ?? outer) : AbortSignal.any([outer, own]);
+}
+
+function reasonToBypass(settings: Settings, call: { control: CacheControl }, defaults: MethodDefaults): string | undefined {
+  if (settings.mode === 'off') return 'off';
+  if (defaults.bypass !== undefined) return defaults.bypass;
+  if (Object.keys(call.control).length === 0) return undefined;
+  try {
+    checkCacheControl('CacheControl', call.control);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return call.control.bypass ? 'requested' : undefined;
+}
+
+function bypassReasonOf(error: unknown): string {
+  if (LlmCacheError.isInstance(error)) {
+    if (UncacheableInputError.isInstance(error)) {
+      return error.problem === STATEFUL ? 'stateful request' : `uncacheable input: ${error.path} is ${error.problem}`;
+    }
+    return ScopeRequiredError.isInstance(error) ? 'scope-required' : error.message;
+  }
+  return 'the key could not be derived';
+}
+
+/** Declared volatile fields are dropped from a request, whether it is the input or one of a method's arguments. */
+function requestInput(input: unknown, volatile: ReadonlySet<string>): unknown {
+  if (isRequest(input)) return cleanRequest('input', input, volatile);
+  if (!Array.isArray(input) || !input.some(isRequest)) return input;
+  return input.map((argument: unknown, index) =>
+    isRequest(argument) ? cleanRequest(`input[${index}]`, argument, volatile) : argument,
+  );
+}
+
+function cleanRequest(path: string, request: Record<string, unknown>, volatile: ReadonlySet<string>): unknown {
+  refuseStateful(path, request);
+  return withoutDeclared(request, volatile);
+}
+
+const STATEFUL = 'state kept by the provider';
+
+function refuseStateful(path: string, request: Record<string, unknown>): void {
+  const field = statefulField(request);
+  if (field !== undefined) throw new UncacheableInputError(`${path}.${field}`, STATEFUL);
+}
+
+function resolveScope({ scope: option }: Settings, given: KeyParts['scope']): string | number | undefined {
+  const scope: unknown = given === undefined || given === '' ? callResolver(option) : given;
+  if (scope === undefined || scope === null || scope === '') {
+    if (option?.required) throw new ScopeRequiredError();
+    return undefined;
+  }
+  if (typeof scope === 'string' || Number.isFinite(scope)) return scope as string | number;
+  throw new UncacheableInputError('scope', 'neither a string nor a finite number');
+}
+
+function callResolver(option: Settings['scope']): unknown {
+  try {
+    return option?.resolve();
+  } catch {
+    throw new UncacheableInputError('scope', 'unknown, because scope.resolve threw');
+  }
+}
+
+export function controlTtlMs(settings: Settings, control: CacheControl): number | false {
+  return control.ttl === undefined ? settings.ttlMs : control.ttl === false ? false : durationMs(control.ttl)!;
+}

@@ -1,0 +1,103 @@
+import {
+  aFunction,
+  aRecord,
+  checkOptions,
+  durationOrFalse,
+  fraction,
+  nonEmptyString,
+  oneOf,
+  positiveInteger,
+  stringList,
+  stringOrNumber,
+  timerDuration,
+  trueOrFalse,
+  type OptionRules,
+} from '../core/check-options.js';
+import { durationMs, type Duration } from '../core/duration.js';
+import type { CacheableFilter, ModelConfig } from '../core/types.js';
+import { memoryStore } from '../stores/memory/index.js';
+import { givenStores, type GivenStore, type StoreInput } from '../stores/store-input.js';
+
+/** Options of `LlmCache`. */
+export interface EngineOptions {
+  /** The kill switch: `'off'` runs every call uncached and touches no store. @default 'on' */
+  mode?: 'on' | 'off';
+  /** Where answers are kept, fastest first: Keyv, Keyv storage adapter or cache-manager Cache. @default memoryStore() */
+  stores?: StoreInput | StoreInput[];
+  /** Separates apps that share a store; any non-empty string. @default 'llm' */
+  namespace?: string;
+  /** Joins every key: bump it and nothing stored before is served again. */
+  version?: string | number;
+  /** Lifetime of an answer; `false` never expires. @default '1d' */
+  ttl?: Duration | false;
+  /** Fraction of the ttl, 0 to 1, by which each lifetime is shortened at random. @default 0.05 */
+  jitter?: number;
+  /** Model configuration merged under each method's and request's own. */
+  model?: ModelConfig;
+  /** Request fields that never change the answer, such as `['user']`; they stay out of the key. */
+  volatile?: string[];
+  /** Tenant partition. With `required`, a call without a scope bypasses the cache instead of sharing an entry. */
+  scope?: { resolve: () => string | number | undefined; required?: boolean };
+  /** An extra gate: it can only refuse. */
+  cacheable?: CacheableFilter;
+  /** Deadline of one store operation. @default '250ms' */
+  storeTimeout?: Duration;
+  /** Larger answers are served, not stored. @default 1_048_576 (1 MiB) */
+  maxEntryBytes?: number;
+  /** `timeout`: how long a caller waits for another's identical call before it calls upstream itself. @default { timeout: '60s' } */
+  singleFlight?: { timeout?: Duration };
+}
+
+export const engineOptionRules: OptionRules<EngineOptions> = {
+  mode: oneOf('on', 'off'),
+  stores: { accepts: 'a store or an array of stores', test: (value) => typeof value === 'object' && value !== null },
+  namespace: nonEmptyString,
+  version: stringOrNumber,
+  ttl: durationOrFalse,
+  jitter: fraction,
+  model: aRecord,
+  volatile: stringList,
+  scope: { group: { resolve: aFunction, required: trueOrFalse }, required: ['resolve'] },
+  cacheable: aFunction,
+  storeTimeout: timerDuration,
+  maxEntryBytes: positiveInteger,
+  singleFlight: { group: { timeout: timerDuration } },
+};
+
+/** The options with every default applied and every duration in milliseconds. */
+export interface Settings {
+  mode: 'on' | 'off';
+  stores: GivenStore[];
+  namespace: string;
+  version: string | number | undefined;
+  ttlMs: number | false;
+  jitter: number;
+  model: ModelConfig;
+  volatile: ReadonlySet<string>;
+  scope: EngineOptions['scope'];
+  cacheable: CacheableFilter | undefined;
+  storeTimeoutMs: number;
+  maxEntryBytes: number;
+  followerTimeoutMs: number;
+}
+
+/** @throws LlmCacheConfigError naming the first wrong or unknown option. */
+export function settingsOf(options: EngineOptions, owner = 'LlmCache'): Settings {
+  checkOptions<EngineOptions>(owner, options, engineOptionRules);
+  const { ttl = '1d', storeTimeout = '250ms', singleFlight } = options;
+  return {
+    mode: options.mode ?? 'on',
+    stores: givenStores(options.stores ?? memoryStore()),
+    namespace: options.namespace ?? 'llm',
+    version: options.version,
+    ttlMs: ttl === false ? false : durationMs(ttl)!,
+    jitter: options.jitter ?? 0.05,
+    model: options.model ?? {},
+    volatile: new Set(options.volatile),
+    scope: options.scope,
+    cacheable: options.cacheable,
+    storeTimeoutMs: durationMs(storeTimeout)!,
+    maxEntryBytes: options.maxEntryBytes ?? 1024 * 1024,
+    followerTimeoutMs: durationMs(singleFlight?.timeout ?? '60s')!,
+  };
+}

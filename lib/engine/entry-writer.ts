@@ -1,0 +1,56 @@
+import type { Clock } from '../core/clock.js';
+import type { EventSource } from '../observability/events.js';
+import type { RefusalReason } from '../policy/gate.js';
+import { expiryOf, remainingMs } from '../policy/lifetime.js';
+import { Refusal } from '../key/canonical-form.js';
+import { sealEnvelope } from '../stores/envelope.js';
+import type { GroupVersions } from '../stores/group-versions.js';
+import type { Tiers } from '../stores/tiers.js';
+import { encodeValue } from '../stores/value-codec.js';
+import { controlTtlMs, type Call } from './call.js';
+import type { Settings } from './engine-options.js';
+import type { Landing } from './landing.js';
+
+/** Turns an answer into an entry and hands it to the stores. A failure is a reason, never an exception. */
+export class EntryWriter {
+  constructor(
+    private readonly settings: Settings,
+    private readonly tiers: Tiers,
+    private readonly versions: GroupVersions,
+    private readonly clock: Clock,
+    private readonly events: EventSource,
+  ) {}
+
+  /** The answer as text; `undefined` when it would not come back as it went in. Says so once. */
+  encode(call: Call, value: unknown): string | undefined {
+    try {
+      return encodeValue(value, { flatten: call.revive !== undefined });
+    } catch (error) {
+      const problem = error instanceof Refusal ? error.problem : 'something that throws when it is read';
+      this.events.warnOnce(
+        `${call.name}: the answer holds ${problem}, so it is served but not stored. ` +
+          'Return plain data, or give @CacheLlm a `revive` function.',
+      );
+      return undefined;
+    }
+  }
+
+  /** Why the answer was not stored; `undefined` when it was. */
+  async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>): Promise<RefusalReason | undefined> {
+    if (this.settings.mode === 'off') return 'no-store'; // closed while the call ran
+    if (Buffer.byteLength(payload) > this.settings.maxEntryBytes) return 'too-large';
+    if (!(await this.versions.areCurrent(answer.versions))) return 'invalidated';
+    const nowMs = this.clock.now();
+    const { versions, latencyMs, usage, model, finishReason } = answer;
+    const createdAtMs = nowMs - answer.ageMs;
+    const expiresAtMs = expiryOf({ ttlMs: controlTtlMs(this.settings, call.control), jitter: this.settings.jitter }, createdAtMs);
+    const key = call.key!;
+    const text = sealEnvelope({ key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, payload });
+    try {
+      await this.tiers.write(key, text, remainingMs(expiresAtMs, nowMs));
+      return undefined;
+    } catch {
+      return 'store-failed'; // the tier has told its listener why
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import type { LlmUsage } from '../core/types.js';
+import type { RefusalReason } from '../policy/gate.js';
+import type { Flight } from '../policy/single-flight.js';
+import type { Versions } from '../stores/group-versions.js';
+import type { Call } from './call.js';
+
+/** What an upstream call brought, for all its callers. */
+export interface Landing {
+  /** The very value the call returned; only the leader gets it. */
+  value: unknown;
+  /** The value as text, from which every other caller gets a copy of its own; absent when it cannot be copied. */
+  payload: string | undefined;
+  stored: boolean;
+  /** Why it was not stored. */
+  refused: RefusalReason | undefined;
+  usage: LlmUsage | undefined;
+  model: string | undefined;
+  finishReason: string | undefined;
+  latencyMs: number;
+  ageMs: number;
+  versions: Versions;
+}
+
+/** One caller of a flight. */
+export interface Passenger {
+  readonly call: Call;
+  readonly groups: readonly string[];
+  /** The versions of those groups when it came aboard. */
+  readonly versions: Versions | Promise<Versions>;
+}
+
+export type CacheFlight = Flight<Landing, Passenger>;

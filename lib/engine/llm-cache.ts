@@ -1,0 +1,178 @@
+import { systemClock, type Clock } from '../core/clock.js';
+import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } from '../core/errors.js';
+import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
+import type { CallOptions, InvalidationTarget, KeyParts, UpstreamCall } from '../core/types.js';
+import { differences, type KeyDifference } from '../key/explain.js';
+import { keyOf } from '../key/key.js';
+import { EventSource, type LlmCacheListener } from '../observability/events.js';
+import { Ledger, type LedgerTotals } from '../observability/ledger.js';
+import { mergeCacheControl } from '../policy/cache-control.js';
+import { GroupVersions } from '../stores/group-versions.js';
+import { Tier, type TierStats } from '../stores/tier.js';
+import { Tiers } from '../stores/tiers.js';
+import { ambient } from './ambient.js';
+import { documentOf, resolveCall, type Call, type MethodDefaults } from './call.js';
+import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
+import { EntryReader, type Found } from './entry-reader.js';
+import { EntryWriter } from './entry-writer.js';
+import { groupsToBump } from './invalidation.js';
+import { Outcomes } from './outcomes.js';
+import { untilAborted } from './until-aborted.js';
+import { Upstream, type Produce } from './upstream.js';
+
+/** Counts since start, and how full each tier is. */
+export interface LlmCacheStats extends LedgerTotals {
+  tiers: TierStats[];
+}
+
+/**
+ * Answers LLM calls from a store where it can, and makes one upstream call per question where it cannot.
+ * The imperative twin of `@CacheLlm`: whatever the decorator does goes through {@link LlmCache.wrap}.
+ *
+ * @publicApi
+ */
+export class LlmCache {
+  private readonly settings: Settings;
+  private readonly clock: Clock;
+  private readonly events = new EventSource();
+  private readonly ledger = new Ledger();
+  private readonly tiers: Tiers;
+  private readonly versions: GroupVersions;
+  private readonly reader: EntryReader;
+  private readonly outcomes: Outcomes;
+  private readonly upstream: Upstream;
+
+  /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
+  constructor(options: EngineOptions = {}, clock: Clock = systemClock) {
+    const settings = settingsOf(options);
+    const { events, ledger } = this;
+    this.settings = settings;
+    this.clock = clock;
+    this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings.storeTimeoutMs, this.tierListener())));
+    this.versions = GroupVersions.of(this.tiers.last, clock);
+    this.reader = new EntryReader(this.tiers, this.versions, clock, ledger, events);
+    this.outcomes = new Outcomes(ledger, events, clock);
+    const writer = new EntryWriter(settings, this.tiers, this.versions, clock, events);
+    this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
+  }
+
+  /**
+   * The stored answer to a question, or the one `produce` computes, which is stored if it is good. Equal calls made
+   * at the same time share one `produce`, and its error. Whatever `produce` throws is rethrown unchanged, and nothing
+   * about the cache makes a call fail that would succeed without it.
+   *
+   * @param key What the answer depends on.
+   * @param produce Computes the answer. Its signal aborts when no caller wants the answer any more.
+   * @throws LlmCacheMissError with `onlyIfCached` and no stored answer; `signal.reason` when the caller aborted.
+   *
+   * @example
+   * const answer = await llmCache.wrap({ name: 'glossary', input: { term } }, () => this.client.explain(term));
+   */
+  wrap<T>(key: KeyParts, produce: (call: UpstreamCall) => Promise<T> | T, options: CallOptions = {}): Promise<T> {
+    return this.run(key, produce, options, {}) as Promise<T>;
+  }
+
+  /** @internal The life of a call: resolve, look up, serve or call upstream. */
+  run(parts: KeyParts, produce: Produce, options: CallOptions, defaults: MethodDefaults): Promise<unknown> {
+    if (typeof produce !== 'function') {
+      return Promise.reject(new LlmCacheConfigError('LlmCache.wrap: the second argument must be the function that computes the answer.'));
+    }
+    const call = resolveCall(this.settings, parts, options, defaults, this.clock.monotonic());
+    if (call.signal?.aborted) return this.outcomes.aborted(call);
+    if (call.key === undefined) return this.upstream.bypass(call, produce);
+    const found = call.control.noCache ? undefined : this.reader.find(call);
+    if (!(found instanceof Promise)) return this.serve(call, found, produce);
+    return untilAborted(call.signal, found).then((late) => this.serve(call, late, produce));
+  }
+
+  /** @internal A call that ran beside the cache, such as one that returns a stream. */
+  note(name: string, reason: string): void {
+    const now = this.clock.monotonic();
+    this.outcomes.bypass(resolveCall(this.settings, { name, input: undefined }, {}, { bypass: reason }, now), reason);
+  }
+
+  private serve(call: Call, found: Found | undefined, produce: Produce): Promise<unknown> {
+    if (found !== undefined) return this.outcomes.hit(call, found);
+    if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
+    return this.upstream.share(call, produce);
+  }
+
+  /**
+   * The key of a call, for logs and for `invalidate({ key })`. It shows no content.
+   * @throws UncacheableInputError, naming the path, where `wrap` would bypass; ScopeRequiredError without a required scope.
+   */
+  keyFor(key: KeyParts, options: CallOptions = {}): string {
+    return keyOf(documentOf(this.settings, key, mergeCacheControl(ambient().control, options)));
+  }
+
+  /**
+   * The parts a decorated call has, to explain or invalidate it.
+   * @throws LlmCacheConfigError when the method has no `@CacheLlm()`; whatever a function of its options throws.
+   *
+   * @example
+   * await llmCache.invalidate({ key: llmCache.partsOf(tickets, 'summary', [ticket]) });
+   */
+  partsOf(instance: object, method: string | symbol, args: unknown[]): KeyParts {
+    const parts = (instance as { [PARTS_OF]?: PartsOf })[PARTS_OF]?.(method, args);
+    if (parts !== undefined) return parts;
+    throw new LlmCacheConfigError(`LlmCache.partsOf: ${instance.constructor.name}.${String(method)} has no @CacheLlm().`);
+  }
+
+  /** Why two calls do not share an entry: paths and kinds, no content. An empty list means that they do. */
+  explain(a: KeyParts, b: KeyParts): KeyDifference[] {
+    const control = ambient().control ?? {};
+    return differences(documentOf(this.settings, a, control), documentOf(this.settings, b, control));
+  }
+
+  /**
+   * Removes entries; see {@link InvalidationTarget}. Whoever asks after it returns gets nothing computed before it,
+   * not even from a call still under way; whoever asked before still gets an answer, which is not stored.
+   * @throws LlmCacheConfigError for an empty or unknown target; LlmCacheInvalidationError when a store did not confirm.
+   */
+  async invalidate(target: InvalidationTarget): Promise<void> {
+    const groups = groupsToBump(this.settings.namespace, target);
+    const key = target.key === undefined || typeof target.key === 'string' ? target.key : this.keyFor(target.key);
+    await this.remove(groups, key);
+  }
+
+  /** Removes every entry of this namespace, in constant time: a version is bumped, and old entries no longer match it. */
+  async clear(): Promise<void> {
+    await this.remove(groupsToBump(this.settings.namespace, 'everything'), undefined);
+  }
+
+  private async remove(groups: readonly string[], key: string | undefined): Promise<void> {
+    this.upstream.fence(groups, key);
+    this.reader.forgetReads();
+    const bumped = this.versions.bump(groups).then(
+      () => [],
+      (error: unknown) => [{ tier: this.tiers.last.name, error }],
+    );
+    const removed = key === undefined ? [] : await this.tiers.remove(key);
+    const failures = [...(await bumped), ...removed];
+    if (failures.length > 0) throw new LlmCacheInvalidationError(failures.map(({ tier }) => tier), { cause: failures[0]!.error });
+  }
+
+  /** Counts since start; like `functools.lru_cache`'s `cache_info()`, and what was spent and saved. */
+  stats(): LlmCacheStats {
+    return { ...this.ledger.snapshot(), tiers: this.tiers.all.map((tier) => tier.stats()) };
+  }
+
+  /** Content-free events. @returns a function that removes the listener. */
+  on(listener: LlmCacheListener): () => void {
+    return this.events.on(listener);
+  }
+
+  /** Writes what is under way, within `storeTimeout`, and closes the stores this package made. Calls after it run uncached. */
+  async close(): Promise<void> {
+    this.settings.mode = 'off';
+    await this.tiers.drain();
+    await Promise.allSettled(this.tiers.all.map((tier) => tier.close()));
+  }
+
+  private tierListener(): ConstructorParameters<typeof Tier>[3] {
+    return {
+      onTierError: (tier, operation, { message }) => this.events.emit({ type: 'store-error', tier, operation, message }),
+      onTierNotice: (tier, message) => this.events.warnOnce(`${tier}: ${message}`),
+    };
+  }
+}

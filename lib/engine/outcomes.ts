@@ -1,0 +1,78 @@
+import type { Clock } from '../core/clock.js';
+import type { CacheOutcome } from '../core/types.js';
+import type { EventSource } from '../observability/events.js';
+import type { Ledger } from '../observability/ledger.js';
+import type { Call } from './call.js';
+import type { Found } from './entry-reader.js';
+import type { Landing } from './landing.js';
+
+/** Reasons to bypass that nobody has to act on. */
+const EXPECTED: ReadonlySet<string> = new Set([
+  'off', 'requested', 'reentrant', 'stateful request', 'not a promise', 'unstorable',
+]);
+
+/** Ends every call: counts it once, tells listeners and the caller what happened, and the call it was made inside. */
+export class Outcomes {
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly events: EventSource,
+    private readonly clock: Clock,
+  ) {}
+
+  hit(call: Call, { value, envelope, tier, ageMs }: Found): Promise<unknown> {
+    const { usage, model, finishReason, latencyMs, versions } = envelope;
+    this.ledger.save(latencyMs, usage);
+    call.parent?.report({ usage, model, finishReason, ageMs, versions });
+    this.end(call, { status: 'hit', stored: false, tier, ageMs, savedMs: latencyMs, usage });
+    return Promise.resolve(value);
+  }
+
+  /** The caller led the upstream call. */
+  miss(call: Call, { usage, stored, refused }: Landing): void {
+    this.end(call, { status: 'miss', stored, usage, reason: refused });
+  }
+
+  /** The caller shared another's upstream call. What it saved is the time it did not have to wait itself. */
+  coalesced(call: Call, landing: Landing): void {
+    const { usage, model, finishReason, refused, ageMs, versions, latencyMs } = landing;
+    const savedMs = Math.max(0, latencyMs - (this.clock.monotonic() - call.startedAtMs));
+    this.ledger.save(savedMs, usage);
+    call.parent?.report({ usage, model, finishReason, refused, ageMs, versions });
+    this.end(call, { status: 'coalesced', stored: false, savedMs, usage, reason: refused });
+  }
+
+  /** The call failed upstream, alone or with others. */
+  failed(call: Call, status: 'miss' | 'coalesced' | 'bypass'): void {
+    call.parent?.report({ refused: 'error', ageMs: 0, versions: [] });
+    this.end(call, { status, stored: false, reason: 'error' });
+  }
+
+  bypass(call: Call, reason: string): void {
+    if (!EXPECTED.has(reason)) this.events.warnOnce(`${call.name} runs uncached: ${reason}`);
+    this.end(call, { status: 'bypass', stored: false, reason });
+  }
+
+  refuseMiss(call: Call, error: Error): Promise<never> {
+    this.end(call, { status: 'miss', stored: false, reason: 'only-if-cached' });
+    return Promise.reject(error);
+  }
+
+  aborted(call: Call): Promise<never> {
+    this.end(call, { status: 'bypass', stored: false, reason: 'aborted' });
+    return Promise.reject(call.signal!.reason as Error);
+  }
+
+  private end(call: Call, outcome: CacheOutcome): void {
+    this.ledger.count(outcome.status);
+    const { onOutcome } = call.control;
+    if (onOutcome === undefined && !this.events.hasListeners) return;
+    const complete: CacheOutcome = { ...outcome, key: call.key };
+    const durationMs = this.clock.monotonic() - call.startedAtMs;
+    this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome: complete });
+    try {
+      onOutcome?.(complete);
+    } catch {
+      // The answer is the caller's, whatever its observer does.
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import type { Clock } from '../core/clock.js';
+import type { UpstreamCall } from '../core/types.js';
+import { keyOf } from '../key/key.js';
+import type { Ledger } from '../observability/ledger.js';
+import type { RefusalReason } from '../policy/gate.js';
+import { FOLLOWER_TIMEOUT, SingleFlight } from '../policy/single-flight.js';
+import type { GroupVersions, Versions } from '../stores/group-versions.js';
+import { decodeValue } from '../stores/value-codec.js';
+import { admits } from './admission.js';
+import { runInFrame } from './ambient.js';
+import { documentOf, groupsOf, type Call } from './call.js';
+import { CallFrame } from './call-frame.js';
+import type { Settings } from './engine-options.js';
+import type { EntryWriter } from './entry-writer.js';
+import type { CacheFlight, Landing, Passenger } from './landing.js';
+import type { Outcomes } from './outcomes.js';
+import { untilAborted } from './until-aborted.js';
+
+export type Produce = (call: UpstreamCall) => unknown;
+
+/** Everything that happens when no stored answer will do. */
+export class Upstream {
+  private readonly flights = new SingleFlight<Landing, Passenger>();
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly clock: Clock,
+    private readonly ledger: Ledger,
+    private readonly versions: GroupVersions,
+    private readonly writer: EntryWriter,
+    private readonly outcomes: Outcomes,
+  ) {}
+
+  /** Joins the flight under way, or starts one. */
+  async share(call: Call, produce: Produce): Promise<unknown> {
+    let leftBehind: CacheFlight | undefined;
+    for (;;) {
+      const running = call.control.noCache ? undefined : this.flights.get(call.key!);
+      if (running === undefined || running === leftBehind || !this.mayJoin(running)) return this.lead(call, produce);
+      if (call.parent?.flight && running.dependsOn(call.parent.flight)) return this.alone(call, produce, 'reentrant');
+      const landing = await this.follow(running, call);
+      if (landing === FOLLOWER_TIMEOUT) leftBehind = running;
+      else {
+        const copy = this.copyOf(call, landing);
+        return copy === undefined ? this.alone(call, produce, 'unstorable') : copy.value;
+      }
+    }
+  }
+
+  /** Runs a call that bypasses the cache. */
+  bypass(call: Call, produce: Produce): Promise<unknown> {
+    return this.alone(call, produce, call.bypassReason!);
+  }
+
+  /** Nobody joins a matching flight any more, and its answer is not stored. */
+  fence(groups: readonly string[], key: string | undefined): void {
+    this.flights.fence(
+      (flight) =>
+        flight.key === key ||
+        flight.passengers.some((passenger) => passenger.groups.some((group) => groups.includes(group))),
+    );
+  }
+
+  private async lead(call: Call, produce: Produce): Promise<unknown> {
+    const flight = this.flights.start(call.key!, this.passenger(call), (own) => this.fly(own, call, produce));
+    try {
+      const landing = (await this.waitFor(flight, call)) as Landing;
+      this.outcomes.miss(call, landing);
+      return landing.value;
+    } catch (error) {
+      this.outcomes.failed(call, 'miss');
+      throw error;
+    }
+  }
+
+  private async follow(flight: CacheFlight, call: Call): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
+    flight.passengers.push(this.passenger(call));
+    try {
+      return await this.waitFor(flight, call, { ms: this.settings.followerTimeoutMs, clock: this.clock });
+    } catch (error) {
+      this.outcomes.failed(call, 'coalesced');
+      throw error;
+    }
+  }
+
+  private waitFor(flight: CacheFlight, call: Call, deadline?: { ms: number; clock: Clock }): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
+    const wait = (): Promise<Landing | typeof FOLLOWER_TIMEOUT> => flight.wait(call.signal, deadline);
+    const waiting = call.parent?.flight;
+    return waiting === undefined ? wait() : waiting.whileWaitingFor(flight, wait);
+  }
+
+  /** The versions a flight started with must hold still: another app on the same store may have bumped them. */
+  private mayJoin(flight: CacheFlight): boolean {
+    return flight.passengers.every(({ versions }) => versions instanceof Promise || this.versions.areCurrent(versions) !== false);
+  }
+
+  private passenger(call: Call): Passenger {
+    const groups = [...new Set([...groupsOf(call.document!, call.control.tags), ...(call.parent?.groups ?? [])])];
+    return { call, groups, versions: this.versions.snapshot(groups) };
+  }
+
+  /** A follower's own copy; `undefined` where none can be made, and the follower must ask for itself. */
+  private copyOf(call: Call, landing: Landing): { value: unknown } | undefined {
+    if (landing.payload === undefined) return undefined;
+    try {
+      const plain = decodeValue(landing.payload);
+      const value = call.revive === undefined ? plain : call.revive(plain);
+      this.outcomes.coalesced(call, landing);
+      return { value };
+    } catch {
+      return undefined; // revive threw
+    }
+  }
+
+  /** The upstream call of a flight, and what becomes of its answer. */
+  private async fly(flight: CacheFlight, call: Call, produce: Produce): Promise<Landing> {
+    const [leader] = flight.passengers;
+    await leader!.versions; // taken before the call, so that an invalidation meanwhile shows
+    const changed = this.keyNow(call) !== call.key;
+    const frame = new CallFrame(call.key, call.model, flight.signal, leader!.groups, flight, call.parent);
+    const { value, latencyMs } = await this.call(call, frame, produce);
+    return this.land(flight, frame, value, latencyMs, changed);
+  }
+
+  /** The key again, right before the call: the caller may have gone on writing to its arguments while a store was read. */
+  private keyNow(call: Call): string | undefined {
+    try {
+      return keyOf(documentOf(this.settings, call.parts, call.control));
+    } catch {
+      return undefined;
+    }
+  }
+
+  private async alone(call: Call, produce: Produce, reason: string): Promise<unknown> {
+    const signal = call.signal ?? new AbortController().signal;
+    const groups = call.parent?.groups ?? [];
+    const frame = new CallFrame(undefined, call.model, signal, groups, call.parent?.flight, call.parent);
+    try {
+      const { value } = await untilAborted(call.signal, this.call(call, frame, produce));
+      const { refused, usage, model, finishReason } = admits(call, value, false);
+      if (!frame.isAccountedFor) this.ledger.spend(usage);
+      call.parent?.report({ usage, model, finishReason, refused, ageMs: frame.oldestMs, versions: frame.versions });
+      this.outcomes.bypass(call, reason);
+      return value;
+    } catch (error) {
+      this.outcomes.failed(call, 'bypass');
+      throw error;
+    }
+  }
+
+  private async call(call: Call, frame: CallFrame, produce: Produce): Promise<{ value: unknown; latencyMs: number }> {
+    const startedAtMs = this.clock.monotonic();
+    const elapsedMs = (): number => this.clock.monotonic() - startedAtMs;
+    let failed = true;
+    try {
+      const value = await runInFrame(frame, controlInside(call), async () => produce({ signal: frame.signal }));
+      failed = false;
+      return { value, latencyMs: elapsedMs() };
+    } finally {
+      if (!frame.isAccountedFor) this.ledger.countUpstream(failed, elapsedMs());
+    }
+  }
+
+  private async land(flight: CacheFlight, frame: CallFrame, value: unknown, latencyMs: number, changed: boolean): Promise<Landing> {
+    const { call } = flight.passengers[0]!;
+    const keeper = flight.passengers.find((passenger) => !passenger.call.control.noStore)?.call;
+    const inspection = admits(keeper ?? call, value, false);
+    if (!frame.isAccountedFor) this.ledger.spend(inspection.usage);
+    const answer = {
+      usage: inspection.usage ?? frame.usage,
+      model: inspection.model ?? frame.last?.model,
+      finishReason: inspection.finishReason ?? frame.last?.finishReason,
+      latencyMs,
+      ageMs: frame.oldestMs,
+      versions: unique([...(await versionsOf(flight)), ...frame.versions]),
+    };
+    let refused = frame.refused ?? inspection.refused ?? reasonNotToKeep(flight, changed);
+    if (keeper === undefined) refused ??= 'no-store';
+    const payload = refused === undefined || flight.callerCount > 1 ? this.writer.encode(call, value) : undefined;
+    if (payload === undefined) refused ??= 'unstorable';
+    if (payload !== undefined && refused === undefined) refused = await this.writer.store(keeper!, payload, answer);
+    flight.stored = refused === undefined;
+    this.ledger.countAnswer(flight.stored ? 'stored' : 'refused');
+    const landing: Landing = { ...answer, value, payload, stored: flight.stored, refused };
+    call.parent?.report(landing);
+    return landing;
+  }
+}
+
+/** Calls inside follow the same control; an answer with a ttl is not made from older ones. */
+function controlInside({ control }: Call): Call['control'] {
+  const { ttl, maxAge = ttl === false ? undefined : ttl } = control;
+  return { ...control, maxAge };
+}
+
+function reasonNotToKeep(flight: CacheFlight, changed: boolean): RefusalReason | undefined {
+  if (changed) return 'input-changed';
+  return flight.fenced || flight.isSuperseded ? 'invalidated' : undefined;
+}
+
+async function versionsOf(flight: CacheFlight): Promise<Versions> {
+  const all: Array<readonly [string, string]> = [];
+  for (const { versions } of flight.passengers) all.push(...(await versions));
+  return all;
+}
+
+function unique(versions: Versions): Versions {
+  return [...new Map(versions.map((entry) => [entry.join(' '), entry])).values()];
+}
