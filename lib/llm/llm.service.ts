@@ -1,0 +1,79 @@
+import { isRecord } from '../core/check-options.js';
+import { LlmCacheConfigError, LlmProviderError } from '../core/errors.js';
+import type { CallOptions, KeyParts, ModelConfig } from '../core/types.js';
+import { ambient } from '../engine/ambient.js';
+import { mergeConfig } from '../engine/call.js';
+import type { LlmCache } from '../engine/llm-cache.js';
+import { withoutVolatile } from '../policy/chat-request.js';
+import type { ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './chat.js';
+
+/**
+ * Cached chat completions over an LlmProvider. Inside a `@CacheLlm` method it takes the method's model configuration,
+ * signal and cache control, so that the key and the call agree.
+ *
+ * @publicApi
+ */
+export class LlmService {
+  constructor(
+    private readonly llmCache: LlmCache,
+    private readonly provider: LlmProvider | undefined,
+    private readonly model: ModelConfig = {},
+  ) {}
+
+  /**
+   * Answers a chat request, from the cache where it can. `stream` in the request is ignored: the answer is whole.
+   * @throws LlmCacheConfigError without a provider; LlmProviderError for an answer in no known shape; whatever the provider throws, unchanged.
+   *
+   * @example
+   * const answer = await llm.chat({ messages: [{ role: 'user', content: 'What is the capital of Japan?' }], temperature: 0 });
+   */
+  async chat(request: ChatRequest, options: CallOptions = {}): Promise<ChatResponse> {
+    const provider = this.requireProvider();
+    const { stream: _stream, stream_options: _streamOptions, signal: own, ...whole } = this.complete(request);
+    const signal = options.signal ?? (own instanceof AbortSignal ? own : undefined);
+    return this.llmCache.wrap(
+      this.partsOf(request),
+      async (call) => checked(provider, await provider.chat(whole as ChatRequest, call)),
+      { ...options, signal },
+    );
+  }
+
+  /**
+   * The text of the first choice of {@link chat}.
+   * @throws LlmProviderError when the answer is no text, such as a tool call; use `chat` for those.
+   */
+  async text(prompt: string | ChatMessage[], config: ModelConfig = {}, options: CallOptions = {}): Promise<string> {
+    const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
+    const response = await this.chat({ ...config, messages }, options);
+    const content = response.choices?.[0]?.message?.content;
+    if (typeof content === 'string') return content;
+    throw new LlmProviderError(this.requireProvider().id, 'without text; use LlmService.chat for tool calls and refusals');
+  }
+
+  /** The key parts of a request, for `LlmCache.keyFor`, `explain` and `invalidate({ key })`. */
+  partsOf(request: ChatRequest): KeyParts {
+    const { messages, ...model } = withoutVolatile(this.complete(request), NOTHING_DECLARED);
+    return { name: this.requireProvider().id, input: { messages }, model };
+  }
+
+  /** The request over the method's model configuration over the module's. */
+  private complete(request: ChatRequest): ChatRequest {
+    return mergeConfig(mergeConfig(this.model, ambient().frame?.model), request) as ChatRequest;
+  }
+
+  private requireProvider(): LlmProvider {
+    if (this.provider !== undefined) return this.provider;
+    throw new LlmCacheConfigError(
+      'LlmService has no LlmProvider. Give LlmCacheModule the option "provider", such as openAiProvider(new OpenAI()).',
+    );
+  }
+}
+
+/** Fields the user declared volatile are dropped by the cache itself. */
+const NOTHING_DECLARED: ReadonlySet<string> = new Set();
+
+/** An error body counts as an answer: it is the provider's, it is served, and the gate keeps it out of the cache. */
+function checked(provider: LlmProvider, answer: unknown): ChatResponse {
+  if (isRecord(answer) && (Array.isArray(answer['choices']) || Object.hasOwn(answer, 'error'))) return answer as ChatResponse;
+  throw new LlmProviderError(provider.id, 'without a `choices` array; LlmService speaks the chat-completions shape');
+}
