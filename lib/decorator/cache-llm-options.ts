@@ -1,0 +1,61 @@
+import {
+  aFunction,
+  aRecord,
+  checkOptions,
+  durationOrFalse,
+  either,
+  nonEmptyString,
+  oneOf,
+  stringList,
+  stringOrNumber,
+  trueOrFalse,
+} from '../core/check-options.js';
+import type { Duration } from '../core/duration.js';
+import type { CacheableFilter, ModelConfig } from '../core/types.js';
+
+/** What a decorated method returns, where its declaration does not tell. */
+export type ReturnKind = 'promise' | 'asyncIterable' | 'observable' | 'readableStream';
+
+/** Options of `@CacheLlm`. Functions are called with `this` = the instance, and the method's arguments. */
+// Argument types differ from method to method; TypeScript checks them where the decorator is applied.
+export interface CacheLlmOptions<Args extends never[] = never[]> {
+  /** Stable identity. @default the classes and the method, such as `TicketsService.summary` */
+  name?: string;
+  /** Model configuration: joins the key, and `LlmService` inside the method uses it. */
+  model?: ModelConfig | ((...args: Args) => ModelConfig);
+  /** Bump it when the method's code or prompt changes. */
+  version?: string | number;
+  /** Lifetime of an answer. @default the module's */
+  ttl?: Duration | false;
+  /** Stands for the arguments in the key. */
+  key?: (...args: Args) => unknown;
+  /** Tenant partition; overrides the module's resolver. */
+  scope?: (...args: Args) => string | number | undefined;
+  /** Labels for `invalidate({ tags })`. */
+  tags?: string[] | ((...args: Args) => string[]);
+  /** An extra gate: it can only refuse. */
+  cacheable?: CacheableFilter;
+  /** Makes the class instance out of stored plain data. Without it answers that are class instances are not stored. */
+  revive?: (plain: unknown) => unknown;
+  /** What the method returns, where it can't be seen from the declaration. Only promises are cached. */
+  returns?: ReturnKind;
+  /** Run uncached where no LlmCacheModule is imported, instead of failing at start-up. */
+  optional?: boolean;
+}
+
+/** @throws LlmCacheConfigError naming the option. */
+export function checkCacheLlmOptions(owner: string, options: unknown): void {
+  checkOptions<CacheLlmOptions>(owner, options, {
+    name: nonEmptyString,
+    model: either(aRecord, aFunction),
+    version: stringOrNumber,
+    ttl: durationOrFalse,
+    key: aFunction,
+    scope: aFunction,
+    tags: either(stringList, aFunction),
+    cacheable: aFunction,
+    revive: aFunction,
+    returns: oneOf('promise', 'asyncIterable', 'observable', 'readableStream'),
+    optional: trueOrFalse,
+  });
+}

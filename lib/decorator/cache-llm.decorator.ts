@@ -1,0 +1,80 @@
+import { Inject, Optional } from '@nestjs/common';
+import { LlmCacheConfigError } from '../core/errors.js';
+import { checkCacheLlmOptions, type CacheLlmOptions } from './cache-llm-options.js';
+import { registerMethod, type AnyMethod, type CachedMethod } from './cached-method.js';
+import { CACHE_LLM_INTERCEPTOR, defineHost, HOST, hostOf } from './host.js';
+import { returnKindOf } from './return-kind.js';
+
+/** Applies to methods whose result is waited for, or read as a stream. */
+export type CacheLlmDecorator<Args extends never[] = never[]> = <
+  T extends (...args: Args) => PromiseLike<unknown> | AsyncIterable<unknown> | ObservableLike | ReadableStream,
+>(
+  target: object,
+  propertyKey: string | symbol,
+  descriptor: TypedPropertyDescriptor<T>,
+) => void;
+
+/** An rxjs Observable, by shape. */
+interface ObservableLike {
+  subscribe(...args: never[]): unknown;
+}
+
+/**
+ * Answers calls of this method from the cache. The arguments and the model configuration make the key; equal calls at
+ * the same time run the method once. It works on every provider and controller, in every scope.
+ *
+ * Methods that return a stream run uncached.
+ *
+ * @throws LlmCacheConfigError at definition: on a static method or a property (instance methods only), on a method
+ * declared to return synchronously, and for a wrong or unknown option.
+ *
+ * @example
+ * ‎@CacheLlm({ ttl: '7d', model: { model: 'gpt-4o-mini', temperature: 0 } })
+ * async summary(ticket: string): Promise<string> { ... }
+ *
+ * @publicApi
+ */
+export function CacheLlm<Args extends never[] = never[]>(options: CacheLlmOptions<Args> = {}): CacheLlmDecorator<Args> {
+  return (target, propertyKey, descriptor) => {
+    const original = descriptor?.value as AnyMethod | undefined;
+    if (typeof target === 'function' || typeof original !== 'function') {
+      throw new LlmCacheConfigError(`@CacheLlm() on ${String(propertyKey)}: it applies to instance methods only.`);
+    }
+    const owner = `@CacheLlm() on ${target.constructor.name}.${String(propertyKey)}`;
+    checkCacheLlmOptions(owner, options);
+    const method: CachedMethod = {
+      declaring: target.constructor.name,
+      property: propertyKey,
+      original,
+      options: options as unknown as CacheLlmOptions, // the arguments were checked against the method's own
+      returns: returnKindOf(original, Reflect.getMetadata('design:returntype', target, propertyKey), options.returns, owner),
+    };
+    registerMethod(target, method);
+    injectHost(target, options.optional ?? false);
+    descriptor.value = wrapperOf(method) as never;
+  };
+}
+
+/** The door: an instance that belongs to a container goes through its interceptor, any other runs the method itself. */
+function wrapperOf(method: CachedMethod): AnyMethod {
+  const { original } = method;
+  function wrapper(this: unknown, ...args: unknown[]): unknown {
+    const host = hostOf(this);
+    return host === undefined ? Reflect.apply(original, this, args) : host.intercept(method, this as object, args);
+  }
+  for (const property of ['name', 'length'] as const) {
+    Object.defineProperty(wrapper, property, { value: original[property], configurable: true });
+  }
+  for (const key of Reflect.getOwnMetadataKeys(original) as unknown[]) {
+    Reflect.defineMetadata(key, Reflect.getOwnMetadata(key, original), wrapper);
+  }
+  return wrapper;
+}
+
+/** Asks Nest to inject the interceptor as a property, once per class; see `docs/decisions/0001-property-injection.md`. */
+function injectHost(target: object, optional: boolean): void {
+  if (Object.hasOwn(target, HOST)) return;
+  defineHost(target);
+  Inject(CACHE_LLM_INTERCEPTOR)(target, HOST);
+  if (optional) Optional()(target, HOST);
+}

@@ -1,0 +1,34 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import type { CacheLlmInterceptor } from './cache-llm.interceptor.js';
+import { methodsOf } from './cached-method.js';
+import { CACHE_LLM_INTERCEPTOR, hostOf, setHost } from './host.js';
+
+/**
+ * Nest injects no properties into what `useFactory` and `useValue` make, so those get their host here, before other
+ * modules' `onModuleInit`. And it finds two classes with one cache identity while the app starts.
+ */
+@Injectable()
+export class CacheLlmExplorer implements OnModuleInit {
+  constructor(
+    private readonly discovery: DiscoveryService,
+    @Inject(CACHE_LLM_INTERCEPTOR) private readonly interceptor: CacheLlmInterceptor,
+  ) {}
+
+  /** @throws LlmCacheConfigError when two methods have one cache identity. */
+  onModuleInit(): void {
+    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+      if (wrapper.isDependencyTreeStatic()) this.visit(wrapper.instance as unknown);
+    }
+  }
+
+  private visit(instance: unknown): void {
+    if (typeof instance !== 'object' || instance === null) return;
+    const prototype = Object.getPrototypeOf(instance) as { constructor: { name: string } } | null;
+    const methods = methodsOf(prototype);
+    if (methods.length === 0) return;
+    if (hostOf(instance) === undefined) setHost(instance, this.interceptor);
+    if (hostOf(instance) !== this.interceptor) return;
+    for (const method of methods) this.interceptor.claim(method, prototype!.constructor);
+  }
+}

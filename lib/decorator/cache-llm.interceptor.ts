@@ -1,0 +1,93 @@
+import { LlmCacheConfigError } from '../core/errors.js';
+import type { KeyParts, UpstreamCall } from '../core/types.js';
+import { ambient } from '../engine/ambient.js';
+import type { MethodDefaults } from '../engine/call.js';
+import type { LlmCache } from '../engine/llm-cache.js';
+import { takeSignal } from './abort-signals.js';
+import { call, identityOf, partsOf, runtimeOf, type CachedMethod } from './cached-method.js';
+import { isThenable, returnKindOfResult } from './return-kind.js';
+
+const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
+
+/**
+ * Stands between a decorated method and the cache: arguments and model configuration become key parts, and the call
+ * goes to `LlmCache`. It is not a Nest interceptor; those run on request handlers only, this runs on every provider.
+ */
+export class CacheLlmInterceptor {
+  /** Who has each identity: two methods, or two classes, must not share one by accident. */
+  private readonly owners = new Map<string, unknown>();
+
+  private constructor(private readonly llmCache: LlmCache) {}
+
+  /** The interceptor of a cache. */
+  static of(llmCache: LlmCache): CacheLlmInterceptor {
+    let interceptor = interceptors.get(llmCache);
+    if (interceptor === undefined) interceptors.set(llmCache, (interceptor = new CacheLlmInterceptor(llmCache)));
+    return interceptor;
+  }
+
+  /** Runs a decorated method through the cache. */
+  intercept(method: CachedMethod, instance: object, args: unknown[]): unknown {
+    if (method.returns === 'other') return this.runBeside(method, instance, args);
+    const { signal, argsWith, argsForKey } = takeSignal(args);
+    const { parts, defaults } = this.prepare(method, instance, argsForKey);
+    if (method.returns === 'unknown' && !ambient().control?.onlyIfCached) {
+      return this.learn(method, instance, args, parts, defaults);
+    }
+    const run = ({ signal: shared }: UpstreamCall): unknown => Reflect.apply(method.original, instance, argsWith(shared));
+    return this.llmCache.run(parts, run, { signal }, defaults);
+  }
+
+  /**
+   * A method whose declaration does not say what it returns is called once to see: a promise is cached from then on,
+   * anything else is handed back as it came.
+   */
+  private learn(method: CachedMethod, instance: object, args: unknown[], parts: KeyParts, defaults: MethodDefaults): unknown {
+    const result = Reflect.apply(method.original, instance, args);
+    method.returns = returnKindOfResult(result);
+    if (!isThenable(result)) return result;
+    Promise.resolve(result).catch(() => undefined); // whoever waits for the call hears of it
+    return this.llmCache.run(parts, () => result, { noCache: true }, defaults);
+  }
+
+  /** @throws LlmCacheConfigError when another method or class has this method's identity already. */
+  claim(method: CachedMethod, runtime: { name: string }): void {
+    const identity = identityOf(method, runtime.name);
+    // A given name belongs to the method, whichever subclass runs it; a derived one to the class as well.
+    const owner = method.options.name === undefined ? runtime : method.original;
+    const present = this.owners.get(identity) ?? owner;
+    if (present !== owner) {
+      throw new LlmCacheConfigError(
+        `Two methods have the cache identity "${identity}", so they would share answers. ` +
+          'Give one of them a `name` of its own: @CacheLlm({ name: "..." }).',
+      );
+    }
+    this.owners.set(identity, owner);
+  }
+
+  /** What the call is to the cache. Where that cannot be said, the call bypasses it. */
+  private prepare(method: CachedMethod, instance: object, args: unknown[]): { parts: KeyParts; defaults: MethodDefaults } {
+    const runtime = runtimeOf(instance);
+    try {
+      this.claim(method, runtime);
+      const { ttl, cacheable, revive, tags } = method.options;
+      return {
+        parts: partsOf(method, instance, runtime.name, args),
+        defaults: {
+          ttl,
+          cacheable: cacheable && ((result, context) => call(cacheable, instance, [result, context])),
+          revive: revive && ((plain) => call(revive, instance, [plain])),
+          tags: typeof tags === 'function' ? call(tags, instance, args) : tags,
+        },
+      };
+    } catch (error) {
+      const bypass = LlmCacheConfigError.isInstance(error) ? error.message : 'a function in its @CacheLlm options threw';
+      return { parts: { name: identityOf(method, runtime.name), input: args }, defaults: { bypass } };
+    }
+  }
+
+  private runBeside(method: CachedMethod, instance: object, args: unknown[]): unknown {
+    this.llmCache.note(identityOf(method, runtimeOf(instance).name), 'not a promise');
+    return Reflect.apply(method.original, instance, args);
+  }
+}

@@ -1,0 +1,81 @@
+import { PARTS_OF } from '../core/parts-of.js';
+import type { KeyParts } from '../core/types.js';
+import { takeSignal } from './abort-signals.js';
+import type { CacheLlmOptions } from './cache-llm-options.js';
+import { METHODS } from './host.js';
+import type { KnownReturn } from './return-kind.js';
+
+/** Any method; what it takes and gives is the caller's business. */
+export type AnyMethod = (this: unknown, ...args: unknown[]) => unknown;
+
+/** Everything the decorator knows about one method. */
+export interface CachedMethod {
+  /** The class that declares it. */
+  readonly declaring: string;
+  readonly property: string | symbol;
+  readonly original: AnyMethod;
+  readonly options: CacheLlmOptions;
+  returns: KnownReturn;
+}
+
+type Registry = Map<string | symbol, CachedMethod>;
+
+/** Notes a decorated method on its prototype, where the explorer and `LlmCache.partsOf` find it. */
+export function registerMethod(prototype: object, method: CachedMethod): void {
+  if (!Object.hasOwn(prototype, METHODS)) {
+    Object.defineProperty(prototype, METHODS, { value: new Map() });
+    Object.defineProperty(prototype, PARTS_OF, { value: partsOfCall });
+  }
+  (prototype as { [METHODS]: Registry })[METHODS].set(method.property, method);
+}
+
+function partsOfCall(this: object, property: string | symbol, args: unknown[]): KeyParts | undefined {
+  const method = methodsOf(this).find((candidate) => candidate.property === property);
+  return method && partsOf(method, this, runtimeOf(this).name, takeSignal(args).argsForKey);
+}
+
+/** Every decorated method an instance can run, nearest first, overridden ones included. */
+export function methodsOf(prototype: object | null): CachedMethod[] {
+  const found: CachedMethod[] = [];
+  for (let level = prototype; level !== null; level = Object.getPrototypeOf(level) as object | null) {
+    if (Object.hasOwn(level, METHODS)) found.push(...(level as { [METHODS]: Registry })[METHODS].values());
+  }
+  return found;
+}
+
+/** `Runtime#Declaring.method`, shortened to `Declaring.method` where both are one class; or the name that was given. */
+export function identityOf({ declaring, property, options }: CachedMethod, runtime: string): string {
+  if (options.name !== undefined) return options.name;
+  const method = `${declaring}.${typeof property === 'symbol' ? `[${property.description ?? 'symbol'}]` : property}`;
+  return runtime === declaring ? method : `${runtime}#${method}`;
+}
+
+/** The key parts of one call. @throws whatever a function in the options throws. */
+export function partsOf(method: CachedMethod, instance: unknown, runtime: string, args: readonly unknown[]): KeyParts {
+  const { model, version, key, scope } = method.options;
+  return {
+    name: identityOf(method, runtime),
+    input: key === undefined ? withoutTrailingUndefined(args) : call(key, instance, args),
+    model: typeof model === 'function' ? call(model, instance, args) : model,
+    version,
+    scope: scope === undefined ? undefined : call(scope, instance, args),
+  };
+}
+
+/** The class an instance is of, whatever its own fields say. */
+export function runtimeOf(instance: object): { name: string } {
+  const prototype = Object.getPrototypeOf(instance) as { constructor?: { name: string } } | null;
+  return prototype?.constructor ?? Object;
+}
+
+/** Runs a function of the options the way the method itself is run. */
+export function call<T>(run: (...args: never[]) => T, instance: unknown, args: readonly unknown[]): T {
+  return Reflect.apply(run, instance, args) as T;
+}
+
+/** A trailing `undefined` equals an argument left out. */
+function withoutTrailingUndefined(args: readonly unknown[]): readonly unknown[] {
+  let length = args.length;
+  while (length > 0 && args[length - 1] === undefined) length--;
+  return length === args.length ? args : args.slice(0, length);
+}
