@@ -1,0 +1,58 @@
+import type { ModuleMetadata, Type } from '@nestjs/common';
+import { checkOptions, isRecord, nonEmptyString, trueOrFalse } from '../core/check-options.js';
+import { LlmCacheConfigError } from '../core/errors.js';
+import { engineOptionRules, type EngineOptions } from '../engine/engine-options.js';
+import type { LlmProvider } from '../llm/chat.js';
+
+/** Options of `LlmCacheModule`. */
+export interface LlmCacheOptions extends EngineOptions {
+  /** What `LlmService` calls. Without one it can be injected, and a call throws `LlmCacheConfigError`. */
+  provider?: LlmProvider;
+}
+
+/** Implemented by the class given as `useClass` or `useExisting`. */
+export interface LlmCacheOptionsFactory {
+  createLlmCacheOptions(): LlmCacheOptions | Promise<LlmCacheOptions>;
+}
+
+/** Options of `LlmCacheModule.forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
+export interface LlmCacheAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  // Nest types injected arguments as `any` too: a factory declares what it injects.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  useFactory?: (...args: any[]) => LlmCacheOptions | Promise<LlmCacheOptions>;
+  /** Tokens of the factory's arguments. */
+  inject?: Array<string | symbol | Type<unknown> | Function | { token: string | symbol | Type<unknown> | Function; optional: boolean }>;
+  useClass?: Type<LlmCacheOptionsFactory>;
+  useExisting?: Type<LlmCacheOptionsFactory> | string | symbol;
+  /** Whether other modules see the providers without importing this one. @default true */
+  isGlobal?: boolean;
+}
+
+const OWNER = 'LlmCacheModule';
+
+/** @throws LlmCacheConfigError naming the first wrong or unknown option. */
+export function checkLlmCacheOptions(options: unknown): asserts options is LlmCacheOptions {
+  checkOptions<LlmCacheOptions>(OWNER, options, {
+    ...engineOptionRules,
+    provider: {
+      accepts: 'an LlmProvider: an object with a non-empty string `id` and a function `chat`',
+      test: (value) => isRecord(value) && nonEmptyString.test(value['id']) && typeof value['chat'] === 'function',
+    },
+  });
+}
+
+/** @throws LlmCacheConfigError when none, or more than one, of the three ways is given. */
+export function checkAsyncOptions(options: unknown): asserts options is LlmCacheAsyncOptions {
+  const owner = `${OWNER}.forRootAsync`;
+  const anything = { accepts: '', test: () => true };
+  checkOptions<LlmCacheAsyncOptions>(owner, options, {
+    imports: { accepts: 'an array of modules', test: Array.isArray },
+    inject: { accepts: 'an array of injection tokens', test: Array.isArray },
+    useFactory: { accepts: 'a function that returns the options', test: (value) => typeof value === 'function' },
+    useClass: { accepts: 'a class with createLlmCacheOptions()', test: (value) => typeof value === 'function' },
+    useExisting: anything,
+    isGlobal: trueOrFalse,
+  });
+  const ways = (['useFactory', 'useClass', 'useExisting'] as const).filter((way) => (options as LlmCacheAsyncOptions)[way]);
+  if (ways.length !== 1) throw new LlmCacheConfigError(`${owner}: give exactly one of useFactory, useClass and useExisting.`);
+}

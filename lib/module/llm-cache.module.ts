@@ -1,0 +1,53 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { checkAsyncOptions, type LlmCacheAsyncOptions, type LlmCacheOptions } from './llm-cache-options.js';
+import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './llm-cache.module-definition.js';
+import { createServices, EXPORTS, LLM_CACHE_STAND_IN, llmCacheProviders, type LlmCacheServices } from './llm-cache.providers.js';
+
+/**
+ * Caches LLM calls: provides `LlmCache` and `LlmService`, and makes `@CacheLlm()` work. Import it once, at the root.
+ *
+ * @publicApi
+ */
+@Module({})
+export class LlmCacheModule extends ConfigurableModuleClass {
+  /**
+   * @throws LlmCacheConfigError at start-up, naming the first wrong or unknown option.
+   *
+   * @example
+   * LlmCacheModule.forRoot({ stores: [memoryStore(), sqliteStore({ path: './llm-cache.db' })], ttl: '7d' })
+   */
+  static override forRoot(options: LlmCacheOptions & { isGlobal?: boolean } = {}): DynamicModule {
+    return withProviders(super.forRoot(options));
+  }
+
+  /**
+   * Options from dependency injection.
+   *
+   * @example
+   * LlmCacheModule.forRootAsync({
+   *   inject: [CACHE_MANAGER, ConfigService],
+   *   useFactory: (cache: Cache, config: ConfigService) => ({ stores: cache, ttl: config.get('LLM_CACHE_TTL') }),
+   * })
+   */
+  static override forRootAsync(options: LlmCacheAsyncOptions): DynamicModule {
+    checkAsyncOptions(options);
+    return withProviders(super.forRootAsync(options as never));
+  }
+}
+
+/** The bare class among the imports is the place where `overrideModule(LlmCacheModule)` puts a test's stand-in. */
+function withProviders(definition: DynamicModule): DynamicModule {
+  return {
+    ...definition,
+    imports: [...(definition.imports ?? []), DiscoveryModule, LlmCacheModule],
+    providers: [
+      ...(definition.providers ?? []),
+      ...llmCacheProviders({
+        inject: [MODULE_OPTIONS_TOKEN, { token: LLM_CACHE_STAND_IN, optional: true }],
+        useFactory: (options: LlmCacheOptions, standIn?: LlmCacheServices) => standIn ?? createServices(options),
+      }),
+    ],
+    exports: EXPORTS,
+  };
+}
