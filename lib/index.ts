@@ -1,0 +1,47 @@
+// The public surface. Named exports only, grouped by concept.
+
+export { LlmCacheModule } from './module/llm-cache.module.js';
+export type { LlmCacheAsyncOptions, LlmCacheOptions, LlmCacheOptionsFactory } from './module/llm-cache-options.js';
+
+export { CacheLlm } from './decorator/cache-llm.decorator.js';
+export type { CacheLlmOptions, ReturnKind } from './decorator/cache-llm-options.js';
+export { CacheLlmInterceptor } from './decorator/cache-llm.interceptor.js';
+export { attachLlmCache } from './decorator/attach-llm-cache.js';
+
+export { LlmCache, type LlmCacheStats } from './engine/llm-cache.js';
+export { withCacheControl } from './engine/ambient.js';
+export type {
+  CacheableContext,
+  CacheableFilter,
+  CacheControl,
+  CacheOutcome,
+  CacheStatus,
+  CallOptions,
+  InvalidationTarget,
+  KeyParts,
+  LlmUsage,
+  ModelConfig,
+  UpstreamCall,
+} from './core/types.js';
+export type { Duration } from './core/duration.js';
+export type { KeyDifference } from './key/explain.js';
+export type { LlmCacheEvent, LlmCacheListener } from './observability/events.js';
+
+export { LlmService } from './llm/llm.service.js';
+export type { ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './llm/chat.js';
+
+export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.js';
+export type { StoreInput } from './stores/store-input.js';
+export type { TierStats } from './stores/tier.js';
+
+export {
+  LlmCacheConfigError,
+  LlmCacheError,
+  type LlmCacheErrorCode,
+  LlmCacheInvalidationError,
+  LlmCacheMissError,
+  LlmCacheStoreError,
+  LlmProviderError,
+  ScopeRequiredError,
+  UncacheableInputError,
+} from './core/errors.js';
