@@ -17,8 +17,7 @@ import type { CacheableFilter, ModelConfig } from '../core/types.js';
 export type ReturnKind = 'promise' | 'asyncIterable' | 'observable' | 'readableStream';
 
 /** Options of `@CacheLlm`. Functions are called with `this` = the instance, and the method's arguments. */
-// Argument types differ from method to method; TypeScript checks them where the decorator is applied.
-export interface CacheLlmOptions<Args extends never[] = never[]> {
+export interface CacheLlmOptions<Args extends unknown[] = never[]> {
   /** Stable identity. @default the classes and the method, such as `TicketsService.summary` */
   name?: string;
   /** Model configuration: joins the key, and `LlmService` inside the method uses it. */

@@ -5,14 +5,19 @@ import { registerMethod, type AnyMethod, type CachedMethod } from './cached-meth
 import { CACHE_LLM_INTERCEPTOR, defineHost, HOST, hostOf } from './host.js';
 import { returnKindOf } from './return-kind.js';
 
-/** Applies to methods whose result is waited for, or read as a stream. */
-export type CacheLlmDecorator<Args extends never[] = never[]> = <
-  T extends (...args: Args) => PromiseLike<unknown> | AsyncIterable<unknown> | ObservableLike | ReadableStream,
+/** Applies to methods whose result is waited for, or read as a stream, and whose arguments the options' functions take. */
+export type CacheLlmDecorator<Args extends unknown[] = []> = <
+  T extends (...args: never[]) => PromiseLike<unknown> | AsyncIterable<unknown> | ObservableLike | ReadableStream,
 >(
   target: object,
   propertyKey: string | symbol,
-  descriptor: TypedPropertyDescriptor<T>,
+  descriptor: TypedPropertyDescriptor<T> & Takes<Args, Parameters<T>>,
 ) => void;
+
+/** Says in the compiler's error what is wrong when a function of the options cannot be called with the method's arguments. */
+type Takes<Args extends unknown[], Given extends unknown[]> = ((...args: Args) => void) extends (...args: Given) => void
+  ? unknown
+  : { 'a function in the options does not take the arguments of the method': Args };
 
 /** An rxjs Observable, by shape. */
 interface ObservableLike {
@@ -34,9 +39,9 @@ interface ObservableLike {
  *
  * @publicApi
  */
-export function CacheLlm<Args extends never[] = never[]>(options: CacheLlmOptions<Args> = {}): CacheLlmDecorator<Args> {
+export function CacheLlm<Args extends unknown[] = []>(options: CacheLlmOptions<Args> = {}): CacheLlmDecorator<Args> {
   return (target, propertyKey, descriptor) => {
-    const original = descriptor?.value as AnyMethod | undefined;
+    const original = descriptor?.value as unknown as AnyMethod | undefined;
     if (typeof target === 'function' || typeof original !== 'function') {
       throw new LlmCacheConfigError(`@CacheLlm() on ${String(propertyKey)}: it applies to instance methods only.`);
     }

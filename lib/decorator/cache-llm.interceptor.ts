@@ -16,6 +16,8 @@ const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
 export class CacheLlmInterceptor {
   /** Who has each identity: two methods, or two classes, must not share one by accident. */
   private readonly owners = new Map<string, unknown>();
+  /** The identities claimed so far, by method and class. */
+  private readonly identities = new WeakMap<CachedMethod, WeakMap<object, string>>();
 
   private constructor(private readonly llmCache: LlmCache) {}
 
@@ -47,11 +49,16 @@ export class CacheLlmInterceptor {
     method.returns = returnKindOfResult(result);
     if (!isThenable(result)) return result;
     Promise.resolve(result).catch(() => undefined); // whoever waits for the call hears of it
-    return this.llmCache.run(parts, () => result, { noCache: true }, defaults);
+    return this.llmCache.run(parts, () => result, { control: { noCache: true } }, defaults);
   }
 
-  /** @throws LlmCacheConfigError when another method or class has this method's identity already. */
-  claim(method: CachedMethod, runtime: { name: string }): void {
+  /**
+   * The identity of a method as a class runs it.
+   * @throws LlmCacheConfigError when another method or class has it already.
+   */
+  claim(method: CachedMethod, runtime: { name: string }): string {
+    const claimed = this.identities.get(method)?.get(runtime);
+    if (claimed !== undefined) return claimed;
     const identity = identityOf(method, runtime.name);
     // A given name belongs to the method, whichever subclass runs it; a derived one to the class as well.
     const owner = method.options.name === undefined ? runtime : method.original;
@@ -63,16 +70,19 @@ export class CacheLlmInterceptor {
       );
     }
     this.owners.set(identity, owner);
+    const ofMethod = this.identities.get(method) ?? new WeakMap<object, string>();
+    this.identities.set(method, ofMethod.set(runtime, identity));
+    return identity;
   }
 
   /** What the call is to the cache. Where that cannot be said, the call bypasses it. */
   private prepare(method: CachedMethod, instance: object, args: unknown[]): { parts: KeyParts; defaults: MethodDefaults } {
     const runtime = runtimeOf(instance);
     try {
-      this.claim(method, runtime);
+      const name = this.claim(method, runtime);
       const { ttl, cacheable, revive, tags } = method.options;
       return {
-        parts: partsOf(method, instance, runtime.name, args),
+        parts: partsOf(method, instance, name, args),
         defaults: {
           ttl,
           cacheable: cacheable && ((result, context) => call(cacheable, instance, [result, context])),

@@ -31,7 +31,7 @@ export function registerMethod(prototype: object, method: CachedMethod): void {
 
 function partsOfCall(this: object, property: string | symbol, args: unknown[]): KeyParts | undefined {
   const method = methodsOf(this).find((candidate) => candidate.property === property);
-  return method && partsOf(method, this, runtimeOf(this).name, takeSignal(args).argsForKey);
+  return method && partsOf(method, this, identityOf(method, runtimeOf(this).name), takeSignal(args).argsForKey);
 }
 
 /** Every decorated method an instance can run, nearest first, overridden ones included. */
@@ -51,10 +51,10 @@ export function identityOf({ declaring, property, options }: CachedMethod, runti
 }
 
 /** The key parts of one call. @throws whatever a function in the options throws. */
-export function partsOf(method: CachedMethod, instance: unknown, runtime: string, args: readonly unknown[]): KeyParts {
+export function partsOf(method: CachedMethod, instance: unknown, name: string, args: readonly unknown[]): KeyParts {
   const { model, version, key, scope } = method.options;
   return {
-    name: identityOf(method, runtime),
+    name,
     input: key === undefined ? withoutTrailingUndefined(args) : call(key, instance, args),
     model: typeof model === 'function' ? call(model, instance, args) : model,
     version,

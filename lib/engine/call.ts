@@ -1,9 +1,9 @@
 import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
 import { durationMs } from '../core/duration.js';
-import type { CacheableFilter, CacheControl, CallOptions, KeyParts, ModelConfig } from '../core/types.js';
+import type { CacheableFilter, CacheControl, KeyParts, ModelConfig } from '../core/types.js';
 import { digest } from '../key/digest.js';
 import { encodeNamespace, keyOf, type KeyDocument } from '../key/key.js';
-import { checkCacheControl, mergeCacheControl, unite } from '../policy/cache-control.js';
+import { checkCacheControl, mergeCacheControl, NO_CONTROL, unite } from '../policy/cache-control.js';
 import { isRequest, statefulField, withoutDeclared } from '../policy/chat-request.js';
 import { ambient } from './ambient.js';
 import type { CallFrame } from './call-frame.js';
@@ -18,6 +18,13 @@ export interface MethodDefaults {
   revive?: ((plain: unknown) => unknown) | undefined;
   /** Why this call has to bypass the cache. */
   bypass?: string;
+}
+
+/** What the caller of one call says about it. */
+export interface Caller {
+  control?: CacheControl | undefined;
+  cacheable?: CacheableFilter | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** One call with everything about it resolved. */
@@ -43,37 +50,48 @@ export interface Call {
 export function resolveCall(
   settings: Settings,
   parts: KeyParts,
-  options: CallOptions,
+  caller: Caller,
   defaults: MethodDefaults,
   startedAtMs: number,
 ): Call {
   const { frame, control: outer } = ambient();
-  const { signal, cacheable, ...own } = options;
-  const merged = mergeCacheControl(outer, own);
-  const call = {
-    name: typeof parts?.name === 'string' ? shortName(parts.name) : 'unnamed',
-    key: undefined,
-    document: undefined,
+  const control = withDefaults(mergeCacheControl(outer, caller.control), defaults);
+  let bypassReason = reasonToBypass(settings, control, defaults);
+  let document: KeyDocument | undefined;
+  let key: string | undefined;
+  if (bypassReason === undefined) {
+    try {
+      document = documentOf(settings, parts, control);
+      key = keyOf(document);
+    } catch (error) {
+      bypassReason = bypassReasonOf(error);
+    }
+    if (key !== undefined && frame?.isInside(key)) {
+      bypassReason = 'reentrant';
+      key = undefined;
+    }
+  }
+  return {
+    name: document?.name ?? (typeof parts?.name === 'string' ? shortName(parts.name) : 'unnamed'),
+    key,
+    document,
     parts,
-    bypassReason: undefined,
-    control: defaults.ttl === undefined && defaults.tags === undefined ? merged : withDefaults(merged, defaults),
+    bypassReason,
+    control,
     model: mergeConfig(settings.model, parts?.model),
-    filters: [settings.cacheable, defaults.cacheable, cacheable].filter((filter) => filter !== undefined),
+    filters: filtersOf(settings.cacheable, defaults.cacheable, caller.cacheable),
     revive: defaults.revive,
-    signal: inner(frame?.signal, signal),
+    signal: inner(frame?.signal, caller.signal),
     parent: frame,
     startedAtMs,
-  } satisfies Call;
-  const bypassReason = reasonToBypass(settings, call, defaults);
-  if (bypassReason !== undefined) return { ...call, bypassReason };
-  try {
-    const document = documentOf(settings, parts, call.control);
-    const key = keyOf(document);
-    if (frame?.isInside(key)) return { ...call, bypassReason: 'reentrant' };
-    return { ...call, document, key };
-  } catch (error) {
-    return { ...call, bypassReason: bypassReasonOf(error) };
-  }
+  };
+}
+
+const NO_FILTERS: readonly CacheableFilter[] = [];
+
+function filtersOf(...filters: Array<CacheableFilter | undefined>): readonly CacheableFilter[] {
+  const given = filters.filter((filter) => filter !== undefined);
+  return given.length === 0 ? NO_FILTERS : given;
 }
 
 /**
@@ -96,14 +114,11 @@ export function documentOf(settings: Settings, parts: KeyParts, control: CacheCo
   };
 }
 
-/** The groups an answer belongs to; each has a version that an invalidation bumps. */
-export function groupsOf({ namespace, name, scope }: KeyDocument, tags: readonly string[] = []): string[] {
-  return [
-    namespaceGroup(namespace),
-    groupOf(namespace, 'name', name),
-    ...(scope === undefined ? [] : [groupOf(namespace, 'scope', scope)]),
-    ...tags.map((tag) => groupOf(namespace, 'tag', tag)),
-  ];
+/** The groups every answer to a question belongs to; each has a version that an invalidation bumps. Tags are groups too. */
+export function groupsOf({ namespace, name, scope }: KeyDocument): string[] {
+  const groups = [namespaceGroup(namespace), groupOf(namespace, 'name', name)];
+  if (scope !== undefined) groups.push(groupOf(namespace, 'scope', scope));
+  return groups;
 }
 
 export function namespaceGroup(namespace: string): string {
@@ -117,6 +132,7 @@ export function groupOf(namespace: string, kind: 'name' | 'scope' | 'tag', value
 
 /** `A#A.method` and `A.method` are the same identity. */
 export function shortName(name: string): string {
+  if (!name.includes('#')) return name;
   const [runtime, rest] = name.split('#', 2) as [string, string?];
   return rest?.startsWith(`${runtime}.`) ? rest : name;
 }
@@ -130,6 +146,7 @@ export function mergeConfig(outer: ModelConfig, given: ModelConfig | undefined):
 
 /** A decorator's ttl yields to the caller's control; its tags are added. */
 function withDefaults(control: CacheControl, { ttl, tags }: MethodDefaults): CacheControl {
+  if (ttl === undefined && tags === undefined) return control;
   return { ...control, ttl: control.ttl ?? ttl, tags: unite(tags, control.tags) };
 }
 
@@ -137,16 +154,16 @@ function inner(outer: AbortSignal | undefined, own: AbortSignal | undefined): Ab
   return outer === undefined || own === undefined ? (own ?? outer) : AbortSignal.any([outer, own]);
 }
 
-function reasonToBypass(settings: Settings, call: { control: CacheControl }, defaults: MethodDefaults): string | undefined {
+function reasonToBypass(settings: Settings, control: CacheControl, defaults: MethodDefaults): string | undefined {
   if (settings.mode === 'off') return 'off';
   if (defaults.bypass !== undefined) return defaults.bypass;
-  if (Object.keys(call.control).length === 0) return undefined;
+  if (control === NO_CONTROL) return undefined;
   try {
-    checkCacheControl('CacheControl', call.control);
+    checkCacheControl('CacheControl', control);
   } catch (error) {
     return (error as Error).message;
   }
-  return call.control.bypass ? 'requested' : undefined;
+  return control.bypass ? 'requested' : undefined;
 }
 
 function bypassReasonOf(error: unknown): string {

@@ -11,7 +11,7 @@ import { GroupVersions } from '../stores/group-versions.js';
 import { Tier, type TierStats } from '../stores/tier.js';
 import { Tiers } from '../stores/tiers.js';
 import { ambient } from './ambient.js';
-import { documentOf, resolveCall, type Call, type MethodDefaults } from './call.js';
+import { documentOf, resolveCall, type Call, type Caller, type MethodDefaults } from './call.js';
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
 import { EntryReader, type Found } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
@@ -69,15 +69,16 @@ export class LlmCache {
    * const answer = await llmCache.wrap({ name: 'glossary', input: { term } }, () => this.client.explain(term));
    */
   wrap<T>(key: KeyParts, produce: (call: UpstreamCall) => Promise<T> | T, options: CallOptions = {}): Promise<T> {
-    return this.run(key, produce, options, {}) as Promise<T>;
+    const { signal, cacheable, ...control } = options;
+    return this.run(key, produce, { signal, cacheable, control }, {}) as Promise<T>;
   }
 
   /** @internal The life of a call: resolve, look up, serve or call upstream. */
-  run(parts: KeyParts, produce: Produce, options: CallOptions, defaults: MethodDefaults): Promise<unknown> {
+  run(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): Promise<unknown> {
     if (typeof produce !== 'function') {
       return Promise.reject(new LlmCacheConfigError('LlmCache.wrap: the second argument must be the function that computes the answer.'));
     }
-    const call = resolveCall(this.settings, parts, options, defaults, this.clock.monotonic());
+    const call = resolveCall(this.settings, parts, caller, defaults, this.clock.monotonic());
     if (call.signal?.aborted) return this.outcomes.aborted(call);
     if (call.key === undefined) return this.upstream.bypass(call, produce);
     const found = call.control.noCache ? undefined : this.reader.find(call);

@@ -66,11 +66,11 @@ export class Outcomes {
     this.ledger.count(outcome.status);
     const { onOutcome } = call.control;
     if (onOutcome === undefined && !this.events.hasListeners) return;
-    const complete: CacheOutcome = { ...outcome, key: call.key };
+    outcome.key = call.key;
     const durationMs = this.clock.monotonic() - call.startedAtMs;
-    this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome: complete });
+    this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome });
     try {
-      onOutcome?.(complete);
+      onOutcome?.(outcome);
     } catch {
       // The answer is the caller's, whatever its observer does.
     }

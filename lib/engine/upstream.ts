@@ -8,7 +8,7 @@ import type { GroupVersions, Versions } from '../stores/group-versions.js';
 import { decodeValue } from '../stores/value-codec.js';
 import { admits } from './admission.js';
 import { runInFrame } from './ambient.js';
-import { documentOf, groupsOf, type Call } from './call.js';
+import { documentOf, groupOf, groupsOf, type Call } from './call.js';
 import { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { EntryWriter } from './entry-writer.js';
@@ -74,7 +74,7 @@ export class Upstream {
   }
 
   private async follow(flight: CacheFlight, call: Call): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
-    flight.passengers.push(this.passenger(call));
+    flight.passengers.push(this.passenger(call, flight.passengers[0]));
     try {
       return await this.waitFor(flight, call, { ms: this.settings.followerTimeoutMs, clock: this.clock });
     } catch (error) {
@@ -91,11 +91,15 @@ export class Upstream {
 
   /** The versions a flight started with must hold still: another app on the same store may have bumped them. */
   private mayJoin(flight: CacheFlight): boolean {
-    return flight.passengers.every(({ versions }) => versions instanceof Promise || this.versions.areCurrent(versions) !== false);
+    const { versions } = flight.passengers[0]!;
+    return versions instanceof Promise || this.versions.areCurrent(versions) !== false;
   }
 
-  private passenger(call: Call): Passenger {
-    const groups = [...new Set([...groupsOf(call.document!, call.control.tags), ...(call.parent?.groups ?? [])])];
+  /** A follower brings its own tags; all other groups are in the key, and so the leader's too. */
+  private passenger(call: Call, leader?: Passenger): Passenger {
+    const groups = leader === undefined ? groupsOf(call.document!) : [];
+    for (const tag of call.control.tags ?? []) groups.push(groupOf(this.settings.namespace, 'tag', tag));
+    for (const group of call.parent?.groups ?? []) if (!groups.includes(group)) groups.push(group);
     return { call, groups, versions: this.versions.snapshot(groups) };
   }
 

@@ -28,10 +28,10 @@ export function keyOf(document: KeyDocument): string {
 }
 
 function fingerprint({ namespace, scope, name, versions, sample, model, input }: KeyDocument): string {
-  return digest(
-    canonicalForm(namespace) + part('scope', scope) + part('name', name) + part('version', versions) +
-      part('sample', sample) + part('model', model) + part('input', input),
-  );
+  const [moduleVersion, methodVersion] = versions;
+  const identity = canonicalForm(namespace) + canonicalForm(name) + canonicalForm(scope);
+  const variant = canonicalForm(moduleVersion) + canonicalForm(methodVersion) + canonicalForm(sample);
+  return digest(identity + variant + part('model', model) + part('input', input));
 }
 
 function part(path: string, value: unknown): string {

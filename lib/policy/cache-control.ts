@@ -28,9 +28,12 @@ export function checkCacheControl(owner: string, control: unknown): void {
   checkOptions<CacheControl>(owner, control, cacheControlRules);
 }
 
+/** The control of a call that says nothing. */
+export const NO_CONTROL: CacheControl = Object.freeze({});
+
 /** The inner control over the outer: fields override, tags are united, every `onOutcome` is told. */
 export function mergeCacheControl(outer: CacheControl | undefined, inner: CacheControl | undefined): CacheControl {
-  if (outer === undefined || inner === undefined) return inner ?? outer ?? {};
+  if (outer === undefined || inner === undefined) return inner ?? outer ?? NO_CONTROL;
   const given = Object.fromEntries(Object.entries(inner).filter(([, value]) => value !== undefined));
   return {
     ...outer,
