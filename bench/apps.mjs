@@ -1,0 +1,20 @@
+import 'reflect-metadata';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { CacheLlm, LlmCacheModule } from 'nestjs-llm-cache';
+
+/** A Nest application context with one decorated method, `ask(request)`; a plain JavaScript stand-in for a user's service. */
+export async function decoratedApp(options, produce) {
+  class BenchService {
+    ask(request) {
+      return produce(request);
+    }
+  }
+  const descriptor = Object.getOwnPropertyDescriptor(BenchService.prototype, 'ask');
+  CacheLlm({ returns: 'promise' })(BenchService.prototype, 'ask', descriptor);
+  Object.defineProperty(BenchService.prototype, 'ask', descriptor);
+  class BenchModule {}
+  Module({ imports: [LlmCacheModule.forRoot(options)], providers: [BenchService] })(BenchModule);
+  const app = await NestFactory.createApplicationContext(BenchModule, { logger: ['error', 'warn'] });
+  return { service: app.get(BenchService), close: () => app.close() };
+}

@@ -1,0 +1,98 @@
+import { hash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LlmCache } from 'nestjs-llm-cache';
+import { sqliteStore } from 'nestjs-llm-cache/sqlite';
+import { decoratedApp } from './apps.mjs';
+import { measure, percentile } from './measure.mjs';
+import { copyOf, REQUESTS, response } from './workloads.mjs';
+
+// Lower bound: what the least a cache could do costs in the same run. A key is JSON.stringify and one SHA-256,
+// a hit is that and a Map.get. It isolates nobody and gets key order and many values wrong.
+const lowerBoundKey = (request) => hash('sha256', JSON.stringify(request), 'base64url');
+
+const rows = [];
+const report = (what, ours, bound, aim) => {
+  const ratio = ours / bound;
+  rows.push({ what, 'lower bound us': bound.toFixed(2), 'ours us': ours.toFixed(2), ratio: ratio.toFixed(2), aim, met: aim === undefined || ratio <= aim });
+};
+
+async function keys() {
+  const llmCache = new LlmCache();
+  const aims = { '200 B': 1.15, '2 KB': 1.35, '20 KB': 1.2, '200 KB': 1.0 };
+  for (const [size, original] of Object.entries(REQUESTS)) {
+    const request = copyOf(original);
+    const parts = { name: 'bench', input: request };
+    const times = await measure(
+      { bound: () => lowerBoundKey(request), ours: () => llmCache.keyFor(parts) },
+      { operations: size === '200 KB' ? 40 : size === '20 KB' ? 300 : 3_000 },
+    );
+    report(`key, ${size}`, times.ours, times.bound, aims[size]);
+  }
+}
+
+async function memoryHits() {
+  const aims = { '200 B': 2.5, '2 KB': 1.6, '20 KB': undefined };
+  for (const size of Object.keys(aims)) {
+    const request = copyOf(REQUESTS[size]);
+    const answer = response({ '200 B': 200, '2 KB': 2_000, '20 KB': 20_000 }[size]);
+    const { service, close } = await decoratedApp({}, () => Promise.resolve(answer));
+    const map = new Map([[lowerBoundKey(request), answer]]);
+    const mapOfJson = new Map([[lowerBoundKey(request), JSON.stringify(answer)]]);
+    const times = await measure(
+      {
+        bound: async () => map.get(lowerBoundKey(request)),
+        boundWithCopy: async () => JSON.parse(mapOfJson.get(lowerBoundKey(request))),
+        ours: () => service.ask(request),
+      },
+      { operations: size === '20 KB' ? 300 : 2_000 },
+    );
+    report(`memory hit through the decorator, private copy, ${size}`, times.ours, times.bound, aims[size]);
+    report(`  the same against a bound that copies too, ${size}`, times.ours, times.boundWithCopy);
+    await close();
+  }
+}
+
+async function sqliteHits() {
+  const folder = await mkdtemp(join(tmpdir(), 'llm-cache-bench-'));
+  const store = sqliteStore({ path: join(folder, 'bench.db') });
+  const { service, close } = await decoratedApp({ stores: store }, () => Promise.resolve(response(2_000)));
+  const request = copyOf(REQUESTS['2 KB']);
+  const map = new Map([[lowerBoundKey(request), response(2_000)]]);
+  await service.ask(request);
+  const times = await measure(
+    { bound: async () => map.get(lowerBoundKey(request)), ours: () => service.ask(request) },
+    { operations: 300 },
+  );
+  report('sqlite hit through the decorator, 2 KB', times.ours, times.bound);
+  await close();
+  await rm(folder, { recursive: true });
+}
+
+async function stampede() {
+  const walls = [];
+  let calls = 0;
+  for (let round = -5; round < 11; round++) {
+    calls = 0;
+    const produce = () => {
+      calls++;
+      return new Promise((resolve) => setTimeout(() => resolve(response(2_000)), 50));
+    };
+    const { service, close } = await decoratedApp({}, produce);
+    const requests = Array.from({ length: 1_000 }, () => copyOf(REQUESTS['2 KB']));
+    const startedAt = performance.now();
+    await Promise.all(requests.map((request) => service.ask(request)));
+    if (round >= 0) walls.push(performance.now() - startedAt);
+    await close();
+  }
+  const wall = percentile(walls, 0.5);
+  console.log(`1,000 identical callers, 50 ms upstream: ${calls} upstream call, all answered after ${wall.toFixed(1)} ms (aim <= 60 ms)\n`);
+}
+
+console.log(`Node ${process.version}, 20th percentile of interleaved rounds\n`);
+await stampede();
+await keys();
+await memoryHits();
+await sqliteHits();
+console.table(rows);
