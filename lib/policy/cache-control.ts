@@ -43,8 +43,11 @@ export function mergeCacheControl(outer: CacheControl | undefined, inner: CacheC
   };
 }
 
-export function unite(a: readonly string[] | undefined, b: readonly string[] | undefined): string[] | undefined {
-  return a === undefined && b === undefined ? undefined : [...new Set([...(a ?? []), ...(b ?? [])])];
+/** What is no list is handed on as it is, for {@link checkCacheControl} to refuse. */
+export function unite(a: string[] | undefined, b: string[] | undefined): string[] | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  if (!Array.isArray(a)) return a;
+  return Array.isArray(b) ? [...new Set([...a, ...b])] : b;
 }
 
 type OnOutcome = (outcome: CacheOutcome) => void;
