@@ -16,6 +16,8 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
     '^(\\.{1,2}/.*)\\.cjs$': ['$1.cjs', '$1.cts'],
   },
+  // Written and imported by test/docs.spec.ts.
+  testPathIgnorePatterns: ['<rootDir>/test/.generated/', '/node_modules/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
   coverageProvider: 'v8',
   collectCoverageFrom: ['lib/**/*.{ts,cts}'],

@@ -1,3 +1,4 @@
+import { isRecord } from '../core/check-options.js';
 import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
 import { durationMs } from '../core/duration.js';
 import type { CacheableFilter, CacheControl, KeyParts, ModelConfig } from '../core/types.js';
@@ -100,6 +101,7 @@ function filtersOf(...filters: Array<CacheableFilter | undefined>): readonly Cac
  */
 export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl): KeyDocument {
   if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
+  if (parts.model !== undefined && !isRecord(parts.model)) throw new UncacheableInputError('model', 'not an object');
   const model = withoutDeclared(mergeConfig(settings.model, parts.model), settings.volatile);
   const input = requestInput(parts.input, settings.volatile);
   refuseStateful('model', model);
@@ -139,7 +141,7 @@ export function shortName(name: string): string {
 
 /** The inner configuration over the outer; a field that is `undefined` is not given. */
 export function mergeConfig(outer: ModelConfig, given: ModelConfig | undefined): ModelConfig {
-  if (given === undefined) return outer;
+  if (!isRecord(given)) return outer;
   if (Object.keys(outer).length === 0) return given;
   return { ...outer, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }

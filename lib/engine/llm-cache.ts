@@ -3,7 +3,7 @@ import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } fro
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
 import type { CallOptions, InvalidationTarget, KeyParts, UpstreamCall } from '../core/types.js';
 import { differences, type KeyDifference } from '../key/explain.js';
-import { keyOf } from '../key/key.js';
+import { keyOf, type KeyDocument } from '../key/key.js';
 import { EventSource, type LlmCacheListener } from '../observability/events.js';
 import { Ledger, type LedgerTotals } from '../observability/ledger.js';
 import { mergeCacheControl } from '../policy/cache-control.js';
@@ -119,10 +119,15 @@ export class LlmCache {
     throw new LlmCacheConfigError(`LlmCache.partsOf: ${instance.constructor.name}.${String(method)} has no @CacheLlm().`);
   }
 
-  /** Why two calls do not share an entry: paths and kinds, no content. An empty list means that they do. */
+  /**
+   * Why two calls do not share an entry: paths and kinds, no content. An empty list means that they do.
+   * @throws UncacheableInputError or ScopeRequiredError, like {@link keyFor}.
+   */
   explain(a: KeyParts, b: KeyParts): KeyDifference[] {
     const control = ambient().control ?? {};
-    return differences(documentOf(this.settings, a, control), documentOf(this.settings, b, control));
+    const documents = [a, b].map((parts) => documentOf(this.settings, parts, control)) as [KeyDocument, KeyDocument];
+    documents.forEach(keyOf); // refuses what has no key, by its path
+    return differences(...documents);
   }
 
   /**
@@ -166,8 +171,7 @@ export class LlmCache {
   /** Writes what is under way, within `storeTimeout`, and closes the stores this package made. Calls after it run uncached. */
   async close(): Promise<void> {
     this.settings.mode = 'off';
-    await this.tiers.drain();
-    await Promise.allSettled(this.tiers.all.map((tier) => tier.close()));
+    await this.tiers.close(this.settings.storeTimeoutMs);
   }
 
   private tierListener(): ConstructorParameters<typeof Tier>[3] {

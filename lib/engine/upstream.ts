@@ -7,7 +7,7 @@ import { FOLLOWER_TIMEOUT, SingleFlight } from '../policy/single-flight.js';
 import type { GroupVersions, Versions } from '../stores/group-versions.js';
 import { decodeValue } from '../stores/value-codec.js';
 import { admits } from './admission.js';
-import { runInFrame } from './ambient.js';
+import { ambient, runInFrame } from './ambient.js';
 import { documentOf, groupOf, groupsOf, type Call } from './call.js';
 import { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
@@ -191,10 +191,13 @@ export class Upstream {
   }
 }
 
-/** Calls inside follow the same control; an answer with a ttl is not made from older ones. */
+/**
+ * Calls inside follow the same control; an answer with a ttl is not made from older ones. An observer of this one call
+ * is not told of them, one of everything around it is.
+ */
 function controlInside({ control }: Call): Call['control'] {
   const { ttl, maxAge = ttl === false ? undefined : ttl } = control;
-  return { ...control, maxAge };
+  return { ...control, maxAge, onOutcome: ambient().control?.onOutcome };
 }
 
 function reasonNotToKeep(flight: CacheFlight, changed: boolean): RefusalReason | undefined {

@@ -32,7 +32,8 @@ function compare(path: string, a: unknown, b: unknown): KeyDifference[] {
 
 /** Arrays and objects that count by their fields; a Date or a Map is one value. */
 function canBeOpened(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && /^[ao]/.test(canonicalForm(value));
+  if (typeof value !== 'object' || value === null || 'toJSON' in value) return false;
+  return /^[ao]/.test(canonicalForm(value));
 }
 
 /** The type letter of the canonical form. */

@@ -8,8 +8,8 @@ export type Versions = ReadonlyArray<readonly [group: string, version: string]>;
 
 /** Another process may have bumped a version; after this long the store is asked again. */
 const TRUSTED_FOR_MS = 5_000;
-/** A version that falls out of memory is read from the store again, or made anew: entries are missed, never wrong. */
-const MAX_GROUPS = 10_000;
+/** A version that falls out of memory is read from the store again. */
+const MAX_GROUPS = 100_000;
 
 interface KnownVersion {
   version: string;
@@ -25,7 +25,12 @@ interface KnownVersion {
  * survive a restart. The scheme of versioned namespaces is memcached's ("namespacing", memcached wiki).
  */
 export class GroupVersions {
-  private readonly known = new LRUCache<string, KnownVersion>({ max: MAX_GROUPS });
+  private readonly known = new LRUCache<string, KnownVersion>({
+    max: MAX_GROUPS,
+    dispose: (_known, _group, reason) => reason === 'evict' && this.forgotten(),
+  });
+  /** In a memory store, the version of every group that was never bumped. */
+  private unbumped = newVersion();
 
   private constructor(
     private readonly tier: Tier,
@@ -51,7 +56,7 @@ export class GroupVersions {
     for (const [group, version] of versions) {
       const known = this.fresh(group);
       if (known === undefined) return this.areCurrentInStore(versions);
-      if (known.version !== version) return false;
+      if (known !== version) return false;
     }
     return true;
   }
@@ -67,7 +72,7 @@ export class GroupVersions {
     for (const group of groups) {
       const known = this.fresh(group);
       if (known === undefined) return undefined;
-      present.push([group, known.version]);
+      present.push([group, known]);
     }
     return present;
   }
@@ -77,17 +82,23 @@ export class GroupVersions {
     return current.every(Boolean);
   }
 
-  private fresh(group: string): KnownVersion | undefined {
+  /** The version that needs no look into the store. A memory store has no other users, so there all are known here. */
+  private fresh(group: string): string | undefined {
     const known = this.known.get(group);
-    if (known === undefined) return this.tier.isSynchronous ? this.remember(group, newVersion()) : undefined;
-    if (this.tier.isSynchronous) return known;
+    if (this.tier.isSynchronous) return known?.version ?? this.unbumped;
+    if (known === undefined) return undefined;
     const ageMs = this.clock.now() - known.readAtMs;
-    return ageMs >= 0 && ageMs < TRUSTED_FOR_MS ? known : undefined;
+    return ageMs >= 0 && ageMs < TRUSTED_FOR_MS ? known.version : undefined;
+  }
+
+  /** A bump that is forgotten must not bring old entries back: all are missed from here on. */
+  private forgotten(): void {
+    if (this.tier.isSynchronous) this.unbumped = newVersion();
   }
 
   private async read(group: string): Promise<string> {
     const before = this.fresh(group);
-    if (before !== undefined) return before.version;
+    if (before !== undefined) return before;
     const known = this.known.get(group);
     if (known?.unconfirmed) {
       await this.write(group, known.version).catch(() => undefined);

@@ -23,6 +23,9 @@ export interface TierListener {
   onTierNotice(tier: string, message: string): void;
 }
 
+/** Keyv's word for no expiry; `undefined` would mean the Keyv's own default ttl. */
+const NEVER = 0;
+
 /** One store behind its guard. Reads never reject; writes reject with `LlmCacheStoreError`. */
 export class Tier {
   readonly name: string;
@@ -75,7 +78,7 @@ export class Tier {
   set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
     return this.write('set', async () => {
       // Keyv reports a failed write as `false`.
-      if ((await this.keyv.set(key, text, ttlMs)) === false) throw new Error('the store refused the entry');
+      if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw new Error('the store refused the entry');
     });
   }
 

@@ -101,8 +101,12 @@ export class Tiers {
     this.reads.clear();
   }
 
-  /** Waits for writes under way. */
-  async drain(): Promise<void> {
+  /** Waits for writes under way and closes our own stores; gives up on one that takes longer than the deadline. */
+  async close(timeoutMs: number): Promise<void> {
     await Promise.allSettled(this.writes.values());
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+    await Promise.race([Promise.allSettled(this.all.map((tier) => tier.close())), deadline]);
+    clearTimeout(timer);
   }
 }
