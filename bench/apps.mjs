@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CacheLlm, LlmCacheModule } from 'nestjs-llm-cache';
 
@@ -13,8 +12,7 @@ export async function decoratedApp(options, produce) {
   const descriptor = Object.getOwnPropertyDescriptor(BenchService.prototype, 'ask');
   CacheLlm({ returns: 'promise' })(BenchService.prototype, 'ask', descriptor);
   Object.defineProperty(BenchService.prototype, 'ask', descriptor);
-  class BenchModule {}
-  Module({ imports: [LlmCacheModule.forRoot(options)], providers: [BenchService] })(BenchModule);
-  const app = await NestFactory.createApplicationContext(BenchModule, { logger: ['error', 'warn'] });
+  const root = { module: BenchService, imports: [LlmCacheModule.forRoot(options)], providers: [BenchService] };
+  const app = await NestFactory.createApplicationContext(root, { logger: ['error', 'warn'] });
   return { service: app.get(BenchService), close: () => app.close() };
 }

@@ -37,6 +37,8 @@ export type CacheStatus = 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass';
 /** What happened to one call, without content. */
 export interface CacheOutcome {
   status: CacheStatus;
+  /** The identity of the call; tells a decorated call from one made inside it. */
+  name: string;
   /** Why the cache was bypassed, or why the answer was not stored. */
   reason?: string;
   /** Whether the answer is in the cache after this call because of this call. */

@@ -2,7 +2,7 @@ import { Inject, Optional } from '@nestjs/common';
 import { LlmCacheConfigError } from '../core/errors.js';
 import { checkCacheLlmOptions, type CacheLlmOptions } from './cache-llm-options.js';
 import { registerMethod, type AnyMethod, type CachedMethod } from './cached-method.js';
-import { CACHE_LLM_INTERCEPTOR, defineHost, HOST, hostOf } from './host.js';
+import { CACHE_LLM_INTERCEPTOR, defineHost, HOST, hostOf, OPTIONAL_HOST } from './host.js';
 import { returnKindOf } from './return-kind.js';
 
 /** Applies to methods whose result is waited for, or read as a stream, and whose arguments the options' functions take. */
@@ -78,8 +78,9 @@ function wrapperOf(method: CachedMethod): AnyMethod {
 
 /** Asks Nest to inject the interceptor as a property, once per class; see `docs/decisions/0001-property-injection.md`. */
 function injectHost(target: object, optional: boolean): void {
-  if (Object.hasOwn(target, HOST)) return;
-  defineHost(target);
-  Inject(CACHE_LLM_INTERCEPTOR)(target, HOST);
-  if (optional) Optional()(target, HOST);
+  const property = optional ? OPTIONAL_HOST : HOST;
+  if (Object.hasOwn(target, property)) return;
+  defineHost(target, property);
+  Inject(CACHE_LLM_INTERCEPTOR)(target, property);
+  if (optional) Optional()(target, property);
 }

@@ -27,7 +27,8 @@ export class CacheLlmExplorer implements OnModuleInit {
     const prototype = Object.getPrototypeOf(instance) as { constructor: { name: string } } | null;
     const methods = methodsOf(prototype);
     if (methods.length === 0) return;
-    if (hostOf(instance) === undefined) setHost(instance, this.interceptor);
+    // An instance may have served an app that is closed by now.
+    if (hostOf(instance)?.isClosed ?? true) setHost(instance, this.interceptor);
     if (hostOf(instance) !== this.interceptor) return;
     for (const method of methods) this.interceptor.claim(method, prototype!.constructor);
   }

@@ -4,8 +4,8 @@ import { ambient } from '../engine/ambient.js';
 import type { MethodDefaults } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
 import { takeSignal } from './abort-signals.js';
+import type { MethodHost } from './host.js';
 import { call, identityOf, partsOf, runtimeOf, type CachedMethod } from './cached-method.js';
-import { isThenable, returnKindOfResult } from './return-kind.js';
 
 const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
 
@@ -13,9 +13,9 @@ const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
  * Stands between a decorated method and the cache: arguments and model configuration become key parts, and the call
  * goes to `LlmCache`. It is not a Nest interceptor; those run on request handlers only, this runs on every provider.
  */
-export class CacheLlmInterceptor {
+export class CacheLlmInterceptor implements MethodHost {
   /** Who has each identity: two methods, or two classes, must not share one by accident. */
-  private readonly owners = new Map<string, unknown>();
+  private readonly owners = new Map<string, { method: unknown; runtime: unknown }>();
   /** The identities claimed so far, by method and class. */
   private readonly identities = new WeakMap<CachedMethod, WeakMap<object, string>>();
 
@@ -33,23 +33,16 @@ export class CacheLlmInterceptor {
     if (method.returns === 'other') return this.runBeside(method, instance, args);
     const { signal, argsWith, argsForKey } = takeSignal(args);
     const { parts, defaults } = this.prepare(method, instance, argsForKey);
-    if (method.returns === 'unknown' && !ambient().control?.onlyIfCached) {
-      return this.learn(method, instance, args, parts, defaults);
-    }
     const run = ({ signal: shared }: UpstreamCall): unknown => Reflect.apply(method.original, instance, argsWith(shared));
-    return this.llmCache.run(parts, run, { signal }, defaults);
+    if (method.returns === 'promise' || ambient().control?.onlyIfCached) return this.llmCache.run(parts, run, { signal }, defaults);
+    // The declaration does not say what the method returns, so its first call shows it.
+    const probed = this.llmCache.probe(parts, run, { signal }, defaults);
+    method.returns = 'answer' in probed ? 'promise' : 'other';
+    return 'answer' in probed ? probed.answer : probed.result;
   }
 
-  /**
-   * A method whose declaration does not say what it returns is called once to see: a promise is cached from then on,
-   * anything else is handed back as it came.
-   */
-  private learn(method: CachedMethod, instance: object, args: unknown[], parts: KeyParts, defaults: MethodDefaults): unknown {
-    const result = Reflect.apply(method.original, instance, args);
-    method.returns = returnKindOfResult(result);
-    if (!isThenable(result)) return result;
-    Promise.resolve(result).catch(() => undefined); // whoever waits for the call hears of it
-    return this.llmCache.run(parts, () => result, { control: { noCache: true } }, defaults);
+  get isClosed(): boolean {
+    return this.llmCache.isClosed;
   }
 
   /**
@@ -60,10 +53,10 @@ export class CacheLlmInterceptor {
     const claimed = this.identities.get(method)?.get(runtime);
     if (claimed !== undefined) return claimed;
     const identity = identityOf(method, runtime.name);
-    // A given name belongs to the method, whichever subclass runs it; a derived one to the class as well.
-    const owner = method.options.name === undefined ? runtime : method.original;
+    const owner = { method: method.original, runtime };
     const present = this.owners.get(identity) ?? owner;
-    if (present !== owner) {
+    // A given name belongs to the method, whichever subclass runs it; a derived one to the class as well.
+    if (present.method !== owner.method || (method.options.name === undefined && present.runtime !== runtime)) {
       throw new LlmCacheConfigError(
         `Two methods have the cache identity "${identity}", so they would share answers. ` +
           'Give one of them a `name` of its own: @CacheLlm({ name: "..." }).',

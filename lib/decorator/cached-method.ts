@@ -2,8 +2,10 @@ import { PARTS_OF } from '../core/parts-of.js';
 import type { KeyParts } from '../core/types.js';
 import { takeSignal } from './abort-signals.js';
 import type { CacheLlmOptions } from './cache-llm-options.js';
-import { METHODS } from './host.js';
 import type { KnownReturn } from './return-kind.js';
+
+/** On the prototype: what the decorator knows of each method. Registered, for both copies of the package. */
+const METHODS = Symbol.for('nestjs-llm-cache:methods');
 
 /** Any method; what it takes and gives is the caller's business. */
 export type AnyMethod = (this: unknown, ...args: unknown[]) => unknown;

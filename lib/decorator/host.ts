@@ -1,4 +1,4 @@
-import type { CacheLlmInterceptor } from './cache-llm.interceptor.js';
+import type { CachedMethod } from './cached-method.js';
 
 /** Injection token of the interceptor. Registered, so that the ESM and the CJS copy of the package share it. */
 export const CACHE_LLM_INTERCEPTOR = Symbol.for('nestjs-llm-cache: import LlmCacheModule.forRoot()');
@@ -6,37 +6,43 @@ export const CACHE_LLM_INTERCEPTOR = Symbol.for('nestjs-llm-cache: import LlmCac
 /** The property through which an instance reaches the interceptor of its own container. */
 export const HOST = Symbol.for('nestjs-llm-cache:host');
 
-/** On the prototype: what the decorator knows of each method. */
-export const METHODS = Symbol.for('nestjs-llm-cache:methods');
+/** The same for methods that are `optional`: a class may have both kinds, and only one is required of the container. */
+export const OPTIONAL_HOST = Symbol.for('nestjs-llm-cache:optional-host');
 
-type Hosted = { [HOST]?: CacheLlmInterceptor };
+/** What runs the decorated methods of an instance. */
+export interface MethodHost {
+  intercept(method: CachedMethod, instance: object, args: unknown[]): unknown;
+  readonly isClosed: boolean;
+}
+
+type Hosted = { [HOST]?: MethodHost; [OPTIONAL_HOST]?: MethodHost };
 
 /** Hosts of instances that take no properties. */
-const hostsOfSealed = new WeakMap<object, CacheLlmInterceptor>();
+const hostsOfSealed = new WeakMap<object, MethodHost>();
 
 /**
  * Lets Nest's injector assign the host without it showing: the property is not enumerable, so spreads, logs and
  * equality checks do not see it, and a frozen instance gets one as well.
  */
-export function defineHost(prototype: object): void {
-  if (Object.hasOwn(prototype, HOST)) return;
-  Object.defineProperty(prototype, HOST, {
+export function defineHost(prototype: object, property: symbol): void {
+  Object.defineProperty(prototype, property, {
     configurable: true,
     get(this: object) {
       return hostsOfSealed.get(this);
     },
-    set(this: object, host: CacheLlmInterceptor) {
-      if (Object.isExtensible(this)) Object.defineProperty(this, HOST, { value: host, configurable: true, writable: true });
+    set(this: object, host: MethodHost) {
+      if (Object.isExtensible(this)) Object.defineProperty(this, property, { value: host, configurable: true, writable: true });
       else hostsOfSealed.set(this, host);
     },
   });
 }
 
 /** The interceptor of an instance; `undefined` for one made by hand, which runs its methods uncached. */
-export function hostOf(instance: unknown): CacheLlmInterceptor | undefined {
-  return (instance as Hosted | null | undefined)?.[HOST];
+export function hostOf(instance: unknown): MethodHost | undefined {
+  const hosted = instance as Hosted | null | undefined;
+  return hosted?.[HOST] ?? hosted?.[OPTIONAL_HOST];
 }
 
-export function setHost(instance: object, host: CacheLlmInterceptor): void {
-  (instance as Hosted)[HOST] = host;
+export function setHost(instance: object, host: MethodHost): void {
+  (instance as Hosted)[HOST in instance ? HOST : OPTIONAL_HOST] = host;
 }

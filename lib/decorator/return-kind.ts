@@ -22,15 +22,6 @@ export function returnKindOf(method: (...args: never[]) => unknown, declared: un
   );
 }
 
-/** What a call that has just returned shows its method to be. */
-export function returnKindOfResult(result: unknown): KnownReturn {
-  return isThenable(result) ? 'promise' : 'other';
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
-}
-
 /** An AsyncIterable, an Observable or a ReadableStream. */
 export function isStream(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;

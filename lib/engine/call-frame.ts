@@ -1,7 +1,7 @@
 import type { LlmUsage, ModelConfig } from '../core/types.js';
 import type { RefusalReason } from '../policy/gate.js';
 import type { Versions } from '../stores/group-versions.js';
-import type { CacheFlight } from './landing.js';
+import type { WaitNode } from '../policy/wait-graph.js';
 
 /** What a call made inside another tells it when it ends. */
 export interface InnerReport {
@@ -10,6 +10,8 @@ export interface InnerReport {
   finishReason?: string | undefined;
   /** Why the inner answer was kept out of the cache. */
   refused?: RefusalReason | undefined;
+  /** The key it was stored under before this call. */
+  storedKey?: string | undefined;
   /** How old the inner answer was. */
   ageMs: number;
   versions: Versions;
@@ -34,7 +36,8 @@ export class CallFrame {
     readonly signal: AbortSignal,
     /** Groups that answers computed inside belong to as well. */
     readonly groups: readonly string[],
-    readonly flight: CacheFlight | undefined,
+    /** The flight that waits for this call to end. */
+    readonly flight: WaitNode | undefined,
     readonly parent: CallFrame | undefined,
   ) {}
 
@@ -54,6 +57,11 @@ export class CallFrame {
 
   get refused(): RefusalReason | undefined {
     return this.reports.find(({ refused }) => refused !== undefined && INHERITED.has(refused))?.refused;
+  }
+
+  /** Stored answers that were used here. */
+  get storedKeys(): string[] {
+    return this.reports.flatMap(({ storedKey }) => storedKey ?? []);
   }
 
   get oldestMs(): number {

@@ -2,6 +2,7 @@ import { isRecord } from '../core/check-options.js';
 import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
 import { durationMs } from '../core/duration.js';
 import type { CacheableFilter, CacheControl, KeyParts, ModelConfig } from '../core/types.js';
+import { canonicalForm } from '../key/canonical-form.js';
 import { digest } from '../key/digest.js';
 import { encodeNamespace, keyOf, type KeyDocument } from '../key/key.js';
 import { checkCacheControl, mergeCacheControl, NO_CONTROL, unite } from '../policy/cache-control.js';
@@ -101,7 +102,7 @@ function filtersOf(...filters: Array<CacheableFilter | undefined>): readonly Cac
  */
 export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl): KeyDocument {
   if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
-  if (parts.model !== undefined && !isRecord(parts.model)) throw new UncacheableInputError('model', 'not an object');
+  if (parts.model !== undefined && !isConfig(parts.model)) throw new UncacheableInputError('model', 'not a plain object');
   const model = withoutDeclared(mergeConfig(settings.model, parts.model), settings.volatile);
   const input = requestInput(parts.input, settings.volatile);
   refuseStateful('model', model);
@@ -109,6 +110,7 @@ export function documentOf(settings: Settings, parts: KeyParts, control: CacheCo
     namespace: settings.namespace,
     scope: resolveScope(settings, parts.scope),
     name: shortName(parts.name),
+    provider: settings.providerId,
     versions: [settings.version, parts.version],
     sample: control.sample,
     model,
@@ -137,6 +139,11 @@ export function shortName(name: string): string {
   if (!name.includes('#')) return name;
   const [runtime, rest] = name.split('#', 2) as [string, string?];
   return rest?.startsWith(`${runtime}.`) ? rest : name;
+}
+
+/** What shows nothing when it is merged (a promise, a Map) would silently drop out of the key. */
+function isConfig(value: unknown): boolean {
+  return isRecord(value) && (Object.keys(value).length > 0 || canonicalForm(value) === canonicalForm({}));
 }
 
 /** The inner configuration over the outer; a field that is `undefined` is not given. */

@@ -69,6 +69,7 @@ export interface Settings {
   mode: 'on' | 'off';
   stores: GivenStore[];
   namespace: string;
+  providerId: string | undefined;
   version: string | number | undefined;
   ttlMs: number | false;
   jitter: number;
@@ -82,13 +83,14 @@ export interface Settings {
 }
 
 /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
-export function settingsOf(options: EngineOptions, owner = 'LlmCache'): Settings {
-  checkOptions<EngineOptions>(owner, options, engineOptionRules);
+export function settingsOf(options: EngineOptions, providerId?: string): Settings {
+  checkOptions<EngineOptions>('LlmCache', options, engineOptionRules);
   const { ttl = '1d', storeTimeout = '250ms', singleFlight } = options;
   return {
     mode: options.mode ?? 'on',
     stores: givenStores(options.stores ?? memoryStore()),
     namespace: options.namespace ?? 'llm',
+    providerId,
     version: options.version,
     ttlMs: ttl === false ? false : durationMs(ttl)!,
     jitter: options.jitter ?? 0.05,

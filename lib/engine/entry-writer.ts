@@ -8,6 +8,7 @@ import type { GroupVersions } from '../stores/group-versions.js';
 import type { Tiers } from '../stores/tiers.js';
 import { encodeValue } from '../stores/value-codec.js';
 import { controlTtlMs, type Call } from './call.js';
+import type { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { Landing } from './landing.js';
 
@@ -33,6 +34,15 @@ export class EntryWriter {
       );
       return undefined;
     }
+  }
+
+  /**
+   * Removes the stored answers that a call used and then failed over, or was refused for: it would fail over the same
+   * ones each time it is tried again. One that came fresh from upstream stays, for the failure may be the call's own.
+   */
+  async disown(frame: CallFrame): Promise<void> {
+    if (frame.signal.aborted) return;
+    await Promise.all(frame.storedKeys.map((key) => this.tiers.remove(key)));
   }
 
   /** Why the answer was not stored; `undefined` when it was. */

@@ -41,10 +41,14 @@ export class LlmCache {
   private readonly reader: EntryReader;
   private readonly outcomes: Outcomes;
   private readonly upstream: Upstream;
+  private closed = false;
 
-  /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
-  constructor(options: EngineOptions = {}, clock: Clock = systemClock) {
-    const settings = settingsOf(options);
+  /**
+   * @param providerId The LlmProvider that what is cached here may call; joins every key.
+   * @throws LlmCacheConfigError naming the first wrong or unknown option.
+   */
+  constructor(options: EngineOptions = {}, clock: Clock = systemClock, providerId?: string) {
+    const settings = settingsOf(options, providerId);
     const { events, ledger } = this;
     this.settings = settings;
     this.clock = clock;
@@ -84,6 +88,18 @@ export class LlmCache {
     const found = call.control.noCache ? undefined : this.reader.find(call);
     if (!(found instanceof Promise)) return this.serve(call, found, produce);
     return untilAborted(call.signal, found).then((late) => this.serve(call, late, produce));
+  }
+
+  /** @internal Like {@link run}, for a method that may not return a promise at all: it is run at once to see. */
+  probe(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): ReturnType<Upstream['probe']> {
+    const call = resolveCall(this.settings, parts, caller, defaults, this.clock.monotonic());
+    if (call.signal?.aborted) return { answer: this.outcomes.aborted(call) };
+    return this.upstream.probe(call, produce);
+  }
+
+  /** @internal */
+  get isClosed(): boolean {
+    return this.closed;
   }
 
   /** @internal A call that ran beside the cache, such as one that returns a stream. */
@@ -170,6 +186,7 @@ export class LlmCache {
 
   /** Writes what is under way, within `storeTimeout`, and closes the stores this package made. Calls after it run uncached. */
   async close(): Promise<void> {
+    this.closed = true;
     this.settings.mode = 'off';
     await this.tiers.close(this.settings.storeTimeoutMs);
   }

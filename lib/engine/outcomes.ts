@@ -22,7 +22,7 @@ export class Outcomes {
   hit(call: Call, { value, envelope, tier, ageMs }: Found): Promise<unknown> {
     const { usage, model, finishReason, latencyMs, versions } = envelope;
     this.ledger.save(latencyMs, usage);
-    call.parent?.report({ usage, model, finishReason, ageMs, versions });
+    call.parent?.report({ usage, model, finishReason, ageMs, versions, storedKey: call.key });
     this.end(call, { status: 'hit', stored: false, tier, ageMs, savedMs: latencyMs, usage });
     return Promise.resolve(value);
   }
@@ -62,11 +62,11 @@ export class Outcomes {
     return Promise.reject(call.signal!.reason as Error);
   }
 
-  private end(call: Call, outcome: CacheOutcome): void {
-    this.ledger.count(outcome.status);
+  private end(call: Call, what: Omit<CacheOutcome, 'name' | 'key'>): void {
+    this.ledger.count(what.status);
     const { onOutcome } = call.control;
     if (onOutcome === undefined && !this.events.hasListeners) return;
-    outcome.key = call.key;
+    const outcome: CacheOutcome = Object.assign(what, { name: call.name, key: call.key });
     const durationMs = this.clock.monotonic() - call.startedAtMs;
     this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome });
     try {

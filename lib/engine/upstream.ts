@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { UpstreamCall } from '../core/types.js';
+import { isThenable } from '../core/thenable.js';
 import { keyOf } from '../key/key.js';
 import type { Ledger } from '../observability/ledger.js';
 import type { RefusalReason } from '../policy/gate.js';
@@ -52,6 +53,23 @@ export class Upstream {
     return this.alone(call, produce, call.bypassReason!);
   }
 
+  /**
+   * Runs a call at once, without a look at the stores, to see what it returns. A promise goes on as the upstream call
+   * of a flight; anything else is handed back as it is.
+   */
+  probe(call: Call, produce: Produce): { result: unknown } | { answer: Promise<unknown> } {
+    const controller = new AbortController();
+    const frame = this.frameOf(call, controller.signal, undefined);
+    const result = runInFrame(frame, controlInside(call), () => produce({ signal: controller.signal }));
+    if (!isThenable(result)) {
+      this.outcomes.bypass(call, 'not a promise');
+      return { result };
+    }
+    Promise.resolve(result).catch(() => undefined); // whoever waits for the answer hears of it
+    if (call.key === undefined) return { answer: this.alone(call, () => result, call.bypassReason!, frame) };
+    return { answer: this.lead(call, () => result, { frame, controller }) };
+  }
+
   /** Nobody joins a matching flight any more, and its answer is not stored. */
   fence(groups: readonly string[], key: string | undefined): void {
     this.flights.fence(
@@ -61,8 +79,9 @@ export class Upstream {
     );
   }
 
-  private async lead(call: Call, produce: Produce): Promise<unknown> {
-    const flight = this.flights.start(call.key!, this.passenger(call), (own) => this.fly(own, call, produce));
+  private async lead(call: Call, produce: Produce, running?: { frame: CallFrame; controller: AbortController }): Promise<unknown> {
+    const flight = this.flights.start(call.key!, this.passenger(call), (own) => this.fly(own, call, produce, running?.frame));
+    flight.signal.addEventListener('abort', () => running?.controller.abort(flight.signal.reason));
     try {
       const landing = (await this.waitFor(flight, call)) as Landing;
       this.outcomes.miss(call, landing);
@@ -117,11 +136,11 @@ export class Upstream {
   }
 
   /** The upstream call of a flight, and what becomes of its answer. */
-  private async fly(flight: CacheFlight, call: Call, produce: Produce): Promise<Landing> {
+  private async fly(flight: CacheFlight, call: Call, produce: Produce, running?: CallFrame): Promise<Landing> {
     const [leader] = flight.passengers;
     await leader!.versions; // taken before the call, so that an invalidation meanwhile shows
     const changed = this.keyNow(call) !== call.key;
-    const frame = new CallFrame(call.key, call.model, flight.signal, leader!.groups, flight, call.parent);
+    const frame = running ?? this.frameOf(call, flight.signal, flight, leader!.groups);
     const { value, latencyMs } = await this.call(call, frame, produce);
     return this.land(flight, frame, value, latencyMs, changed);
   }
@@ -135,10 +154,12 @@ export class Upstream {
     }
   }
 
-  private async alone(call: Call, produce: Produce, reason: string): Promise<unknown> {
-    const signal = call.signal ?? new AbortController().signal;
-    const groups = call.parent?.groups ?? [];
-    const frame = new CallFrame(undefined, call.model, signal, groups, call.parent?.flight, call.parent);
+  private frameOf(call: Call, signal: AbortSignal, flight: CacheFlight | undefined, groups = call.parent?.groups ?? []): CallFrame {
+    return new CallFrame(call.key, call.model, signal, groups, flight ?? call.parent?.flight, call.parent);
+  }
+
+  private async alone(call: Call, produce: Produce, reason: string, running?: CallFrame): Promise<unknown> {
+    const frame = running ?? this.frameOf(call, call.signal ?? new AbortController().signal, undefined);
     try {
       const { value } = await untilAborted(call.signal, this.call(call, frame, produce));
       const { refused, usage, model, finishReason } = admits(call, value, false);
@@ -162,6 +183,7 @@ export class Upstream {
       return { value, latencyMs: elapsedMs() };
     } finally {
       if (!frame.isAccountedFor) this.ledger.countUpstream(failed, elapsedMs());
+      if (failed) await this.writer.disown(frame);
     }
   }
 
@@ -170,6 +192,7 @@ export class Upstream {
     const keeper = flight.passengers.find((passenger) => !passenger.call.control.noStore)?.call;
     const inspection = admits(keeper ?? call, value, false);
     if (!frame.isAccountedFor) this.ledger.spend(inspection.usage);
+    if (inspection.refused !== undefined) await this.writer.disown(frame);
     const answer = {
       usage: inspection.usage ?? frame.usage,
       model: inspection.model ?? frame.last?.model,

@@ -9,6 +9,8 @@ export interface KeyDocument {
   namespace: string;
   scope: string | number | undefined;
   name: string;
+  /** The LlmProvider of the module: a decorated method may call it. */
+  provider: string | undefined;
   /** The module's version and the method's. */
   versions: readonly [string | number | undefined, string | number | undefined];
   sample: string | number | undefined;
@@ -27,9 +29,9 @@ export function keyOf(document: KeyDocument): string {
   return `${KEY_SCHEMA}.${encodeNamespace(document.namespace)}.${fingerprint(document)}`;
 }
 
-function fingerprint({ namespace, scope, name, versions, sample, model, input }: KeyDocument): string {
+function fingerprint({ namespace, scope, name, provider, versions, sample, model, input }: KeyDocument): string {
   const [moduleVersion, methodVersion] = versions;
-  const identity = canonicalForm(namespace) + canonicalForm(name) + canonicalForm(scope);
+  const identity = canonicalForm(namespace) + canonicalForm(name) + canonicalForm(scope) + canonicalForm(provider);
   const variant = canonicalForm(moduleVersion) + canonicalForm(methodVersion) + canonicalForm(sample);
   return digest(identity + variant + part('model', model) + part('input', input));
 }

@@ -41,6 +41,18 @@ export function checkLlmCacheOptions(options: unknown): asserts options is LlmCa
   });
 }
 
+/** @throws LlmCacheConfigError when it is no object, or `isGlobal` is wrong; the rest is checked when the app starts. */
+export function checkRootOptions(options: unknown): asserts options is LlmCacheOptions & { isGlobal?: boolean } {
+  const owner = `${OWNER}.forRoot`;
+  const isGlobal = isRecord(options) ? options['isGlobal'] : undefined;
+  checkOptions<{ isGlobal?: boolean }>(owner, isRecord(options) ? { isGlobal } : options, { isGlobal: trueOrFalse });
+}
+
+function isOptionsFactory(value: unknown): boolean {
+  const prototype = typeof value === 'function' ? (value.prototype as Partial<LlmCacheOptionsFactory> | undefined) : undefined;
+  return typeof prototype?.createLlmCacheOptions === 'function';
+}
+
 /** @throws LlmCacheConfigError when none, or more than one, of the three ways is given. */
 export function checkAsyncOptions(options: unknown): asserts options is LlmCacheAsyncOptions {
   const owner = `${OWNER}.forRootAsync`;
@@ -49,7 +61,7 @@ export function checkAsyncOptions(options: unknown): asserts options is LlmCache
     imports: { accepts: 'an array of modules', test: Array.isArray },
     inject: { accepts: 'an array of injection tokens', test: Array.isArray },
     useFactory: { accepts: 'a function that returns the options', test: (value) => typeof value === 'function' },
-    useClass: { accepts: 'a class with createLlmCacheOptions()', test: (value) => typeof value === 'function' },
+    useClass: { accepts: 'a class with a method createLlmCacheOptions()', test: isOptionsFactory },
     useExisting: anything,
     isGlobal: trueOrFalse,
   });

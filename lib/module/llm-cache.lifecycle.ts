@@ -1,8 +1,7 @@
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { LlmCache } from '../engine/llm-cache.js';
+import type { OnApplicationShutdown } from '@nestjs/common';
+import type { LlmCache } from '../engine/llm-cache.js';
 
-/** Closes the cache last, after every module has had its own shutdown hooks. */
-@Injectable()
+/** Closes the module's own cache last, after every module has had its own shutdown hooks. */
 export class LlmCacheLifecycle implements OnApplicationShutdown {
   constructor(private readonly llmCache: LlmCache) {}
 

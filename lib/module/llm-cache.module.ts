@@ -1,8 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import { checkAsyncOptions, type LlmCacheAsyncOptions, type LlmCacheOptions } from './llm-cache-options.js';
+import { checkAsyncOptions, checkRootOptions, type LlmCacheAsyncOptions, type LlmCacheOptions } from './llm-cache-options.js';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './llm-cache.module-definition.js';
-import { createServices, EXPORTS, LLM_CACHE_STAND_IN, llmCacheProviders, type LlmCacheServices } from './llm-cache.providers.js';
+import { createParts, EXPORTS, LLM_CACHE_STAND_IN, type LlmCacheParts, llmCacheProviders } from './llm-cache.providers.js';
 
 /**
  * Caches LLM calls: provides `LlmCache` and `LlmService`, and makes `@CacheLlm()` work. Import it once, at the root.
@@ -18,7 +18,9 @@ export class LlmCacheModule extends ConfigurableModuleClass {
    * LlmCacheModule.forRoot({ stores: [memoryStore(), sqliteStore({ path: './llm-cache.db' })], ttl: '7d' })
    */
   static override forRoot(options: LlmCacheOptions & { isGlobal?: boolean } = {}): DynamicModule {
-    return withProviders(super.forRoot(options));
+    checkRootOptions(options);
+    const { isGlobal = true, ...rest } = options;
+    return withProviders(super.forRoot({ ...rest, isGlobal }));
   }
 
   /**
@@ -32,7 +34,8 @@ export class LlmCacheModule extends ConfigurableModuleClass {
    */
   static override forRootAsync(options: LlmCacheAsyncOptions): DynamicModule {
     checkAsyncOptions(options);
-    return withProviders(super.forRootAsync(options as never));
+    const { isGlobal = true } = options;
+    return withProviders(super.forRootAsync({ ...options, isGlobal } as never));
   }
 }
 
@@ -45,7 +48,7 @@ function withProviders(definition: DynamicModule): DynamicModule {
       ...(definition.providers ?? []),
       ...llmCacheProviders({
         inject: [MODULE_OPTIONS_TOKEN, { token: LLM_CACHE_STAND_IN, optional: true }],
-        useFactory: (options: LlmCacheOptions, standIn?: LlmCacheServices) => standIn ?? createServices(options),
+        useFactory: (options: LlmCacheOptions, standIn?: LlmCacheParts) => standIn ?? createParts(options),
       }),
     ],
     exports: EXPORTS,

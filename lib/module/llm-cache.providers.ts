@@ -9,41 +9,44 @@ import { checkLlmCacheOptions, type LlmCacheOptions } from './llm-cache-options.
 import { LlmCacheLifecycle } from './llm-cache.lifecycle.js';
 import { LlmCacheLogger } from './llm-cache.logger.js';
 
-/** The two services of one module. */
-export interface LlmCacheServices {
+/** What a module makes of its options; everything it provides comes from this. */
+export interface LlmCacheParts {
   llmCache: LlmCache;
-  llmService: LlmService;
+  options: LlmCacheOptions;
 }
 
-/** @internal The services of one module, from its options. */
-export const LLM_CACHE_SERVICES = Symbol('LlmCacheServices');
+/** @internal */
+export const LLM_CACHE_PARTS = Symbol('LlmCacheParts');
 
-/** @internal The services of a testing module that stands in; provided only where `overrideModule` put one. */
+/** @internal The parts of a testing module that stands in; provided only where `overrideModule` put one. */
 export const LLM_CACHE_STAND_IN = Symbol.for('nestjs-llm-cache:stand-in');
 
 /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
-export function createServices(options: LlmCacheOptions, clock?: Clock): LlmCacheServices {
+export function createParts(options: LlmCacheOptions, clock?: Clock): LlmCacheParts {
   checkLlmCacheOptions(options);
   const { provider, ...engineOptions } = options;
-  const llmCache = new LlmCache(engineOptions, clock);
-  return { llmCache, llmService: new LlmService(llmCache, provider, options.model) };
+  return { llmCache: new LlmCache(engineOptions, clock, provider?.id), options };
 }
 
-/** Everything the module provides, once there is a way to make its services. */
-export function llmCacheProviders(services: Omit<FactoryProvider<LlmCacheServices>, 'provide'>): Provider[] {
+/** Everything the module provides, once there is a way to make its parts. An overridden LlmCache reaches all of it. */
+export function llmCacheProviders(parts: Omit<FactoryProvider<LlmCacheParts>, 'provide'>): Provider[] {
   return [
-    { provide: LLM_CACHE_SERVICES, ...services },
-    fromServices(LlmCache, ({ llmCache }) => llmCache),
-    fromServices(LlmService, ({ llmService }) => llmService),
-    fromServices(CACHE_LLM_INTERCEPTOR, ({ llmCache }) => CacheLlmInterceptor.of(llmCache)),
+    { provide: LLM_CACHE_PARTS, ...parts },
+    { provide: LlmCache, inject: [LLM_CACHE_PARTS], useFactory: ({ llmCache }: LlmCacheParts) => llmCache },
+    {
+      provide: LlmService,
+      inject: [LlmCache, LLM_CACHE_PARTS],
+      useFactory: (llmCache: LlmCache, { options }: LlmCacheParts) => new LlmService(llmCache, options.provider, options.model),
+    },
+    { provide: CACHE_LLM_INTERCEPTOR, inject: [LlmCache], useFactory: (llmCache: LlmCache) => CacheLlmInterceptor.of(llmCache) },
+    {
+      provide: LlmCacheLifecycle,
+      inject: [LLM_CACHE_PARTS],
+      useFactory: ({ llmCache }: LlmCacheParts) => new LlmCacheLifecycle(llmCache),
+    },
     CacheLlmExplorer,
-    LlmCacheLifecycle,
     LlmCacheLogger,
   ];
 }
 
 export const EXPORTS = [LlmCache, LlmService, CACHE_LLM_INTERCEPTOR];
-
-function fromServices(provide: FactoryProvider['provide'], pick: (services: LlmCacheServices) => object): Provider {
-  return { provide, inject: [LLM_CACHE_SERVICES], useFactory: pick };
-}

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import { WaitNode } from './wait-graph.js';
 
 /** What a follower gets when it has waited long enough. */
 export const FOLLOWER_TIMEOUT = Symbol('the follower waited long enough');
@@ -7,7 +8,7 @@ export const FOLLOWER_TIMEOUT = Symbol('the follower waited long enough');
  * One upstream call under way, shared by everyone who asks the same in the meantime, and its error too.
  * Its signal aborts when the last caller has left.
  */
-export class Flight<Landing, Passenger> {
+export class Flight<Landing, Passenger> extends WaitNode {
   private readonly controller = new AbortController();
   private readonly callers = new Set<object>();
   private readonly landing: Promise<Landing>;
@@ -20,13 +21,12 @@ export class Flight<Landing, Passenger> {
   stored = false;
   /** The flight that took this one's place in the table. */
   private successor: Flight<Landing, Passenger> | undefined;
-  /** Flights that this one's own call waits for. */
-  private readonly waitsFor = new Set<Flight<Landing, Passenger>>();
 
   constructor(
     readonly key: string,
     private readonly leave: (flight: Flight<Landing, Passenger>) => void,
   ) {
+    super();
     this.landing = new Promise((resolve) => (this.land = resolve));
     this.landing.catch(() => undefined); // every caller may have left
   }
@@ -67,23 +67,6 @@ export class Flight<Landing, Passenger> {
       signal?.addEventListener('abort', onAbort, { once: true });
       this.landing.finally(stop).then(resolve, reject);
     });
-  }
-
-  /** Whether waiting for this flight means waiting, through any number of others, for `other`. */
-  dependsOn(other: Flight<Landing, Passenger>, seen = new Set<Flight<Landing, Passenger>>()): boolean {
-    if (this === other) return true;
-    seen.add(this);
-    return [...this.waitsFor].some((next) => !seen.has(next) && next.dependsOn(other, seen));
-  }
-
-  /** Records that `this` waits for `other` while `wait` runs, so that two flights never wait for each other. */
-  async whileWaitingFor<T>(other: Flight<Landing, Passenger>, wait: () => Promise<T>): Promise<T> {
-    this.waitsFor.add(other);
-    try {
-      return await wait();
-    } finally {
-      this.waitsFor.delete(other);
-    }
   }
 
   /** @internal */

@@ -31,7 +31,7 @@ const ACCEPTED = 'a Keyv, a Keyv storage adapter or a cache-manager Cache (or an
 /** A store as it was given. */
 export interface GivenStore {
   keyv: KeyvLike;
-  /** Whether it is ours to close: made by one of our factories, and not handed over inside somebody's Cache. */
+  /** Whether it was made by one of our factories, and so is ours to close. */
   owned: boolean;
 }
 
@@ -56,7 +56,7 @@ export function givenStores(stores: StoreInput | readonly StoreInput[]): GivenSt
 function storesIn(store: unknown): GivenStore[] | undefined {
   if (!isRecord(store)) return undefined;
   if (Array.isArray(store['stores']) && typeof store['wrap'] === 'function') {
-    return givenStores(store['stores'] as StoreInput[]).map(({ keyv }) => ({ keyv, owned: false }));
+    return givenStores(store['stores'] as StoreInput[]);
   }
   if (!['get', 'set', 'delete', 'clear'].every((method) => typeof store[method] === 'function')) return undefined;
   const keyv = keyvFrom(store);

@@ -15,6 +15,7 @@ interface Timer {
  */
 export class FakeClock implements Clock {
   private nowMs: number;
+  private elapsedMs = 0;
   private readonly timers = new Set<Timer>();
 
   /** @param startMs Epoch milliseconds. @default the time it is made */
@@ -27,11 +28,11 @@ export class FakeClock implements Clock {
   }
 
   monotonic(): number {
-    return this.nowMs;
+    return this.elapsedMs;
   }
 
   after(ms: number, callback: () => void): () => void {
-    const timer = { dueMs: this.nowMs + ms, callback };
+    const timer = { dueMs: this.elapsedMs + ms, callback };
     this.timers.add(timer);
     return () => void this.timers.delete(timer);
   }
@@ -40,16 +41,21 @@ export class FakeClock implements Clock {
   advance(by: Duration): void {
     const ms = durationMs(by);
     if (ms === undefined) throw new LlmCacheConfigError(`FakeClock.advance: give ${DURATION_FORM}.`);
-    const endMs = this.nowMs + ms;
+    const endMs = this.elapsedMs + ms;
     for (let next = this.nextDue(endMs); next !== undefined; next = this.nextDue(endMs)) {
       this.timers.delete(next);
-      this.nowMs = next.dueMs;
+      this.moveTo(next.dueMs);
       next.callback();
     }
-    this.nowMs = endMs;
+    this.moveTo(endMs);
   }
 
-  /** Sets the time without running timers, as when an operator corrects a server's clock. */
+  private moveTo(elapsedMs: number): void {
+    this.nowMs += elapsedMs - this.elapsedMs;
+    this.elapsedMs = elapsedMs;
+  }
+
+  /** Sets the wall clock alone, as when an operator corrects a server's clock; no time passes. */
   setNow(epochMs: number): void {
     this.nowMs = epochMs;
   }

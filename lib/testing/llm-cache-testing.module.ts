@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import type { LlmCacheOptions } from '../module/llm-cache-options.js';
-import { createServices, EXPORTS, LLM_CACHE_SERVICES, LLM_CACHE_STAND_IN, llmCacheProviders } from '../module/llm-cache.providers.js';
+import { createParts, EXPORTS, LLM_CACHE_PARTS, LLM_CACHE_STAND_IN, llmCacheProviders } from '../module/llm-cache.providers.js';
 import type { FakeClock } from './fake-clock.js';
 
 /** Options of `LlmCacheTestingModule`. */
@@ -23,8 +23,8 @@ export class LlmCacheTestingModule {
       global: true,
       imports: [DiscoveryModule],
       providers: [
-        ...llmCacheProviders({ useFactory: () => createServices({ jitter: 0, ...options }, clock) }),
-        { provide: LLM_CACHE_STAND_IN, useExisting: LLM_CACHE_SERVICES },
+        ...llmCacheProviders({ useFactory: () => createParts({ jitter: 0, ...options }, clock) }),
+        { provide: LLM_CACHE_STAND_IN, useExisting: LLM_CACHE_PARTS },
       ],
       exports: [...EXPORTS, LLM_CACHE_STAND_IN],
     };

@@ -111,9 +111,9 @@ describe('cache control', () => {
     await ask({ onOutcome, bypass: true });
     const key = llmCache.keyFor(parts);
     expect(outcomes).toEqual([
-      { status: 'miss', stored: true, key },
-      { status: 'hit', stored: false, tier: 0, ageMs: 2_000, savedMs: 0, key },
-      { status: 'bypass', stored: false, reason: 'requested' },
+      { status: 'miss', name: 'Test.ask', stored: true, key },
+      { status: 'hit', name: 'Test.ask', stored: false, tier: 0, ageMs: 2_000, savedMs: 0, key },
+      { status: 'bypass', name: 'Test.ask', stored: false, reason: 'requested' },
     ]);
   });
 
@@ -127,6 +127,20 @@ describe('cache control', () => {
     };
     expect(await ask({ onOutcome })).toBe('answer 1');
     expect(await ask({ onOutcome })).toBe('answer 1');
+  });
+});
+
+describe('a stored answer that its own method cannot use', () => {
+  it('is asked anew at the third attempt; one that came fresh survives a failure of the method', async () => {
+    const llmCache = new LlmCache();
+    let asked = 0;
+    const inner = () => llmCache.wrap({ name: 'Inner.ask', input: 1 }, () => (++asked === 1 ? '{not json' : '{"fine":true}'));
+    const outer = () => llmCache.wrap({ name: 'Outer.ask', input: 1 }, async () => JSON.parse(await inner()) as unknown);
+    await expect(outer()).rejects.toThrow(SyntaxError);
+    await expect(outer()).rejects.toThrow(SyntaxError);
+    expect(asked).toBe(1);
+    expect(await outer()).toEqual({ fine: true });
+    expect(asked).toBe(2);
   });
 });
 
