@@ -1,0 +1,101 @@
+// npm run demo: the sample app is started, restarted and killed, and an LLM server outside of it counts its calls.
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ask, askAtOnce } from './ask.mjs';
+import { buildSample } from './build-sample.mjs';
+import { printCheck, printConclusion, printIntroduction, printTable } from './print.mjs';
+import { SampleServer } from './sample-server.mjs';
+
+const PROMPTS = [
+  'Explain AI in one sentence.',
+  'What is the capital of Japan?',
+  'Explain AI in one sentence.',
+  'Tell me a short joke.',
+];
+const NEW_PROMPT = 'How do I get a refund?';
+const CALLERS = 1_000;
+
+const FIRST_TIME = ['miss', 'miss', 'hit', 'miss'];
+const REMEMBERED = ['hit', 'hit', 'hit', 'hit'];
+
+printIntroduction();
+await buildSample();
+// The mock LLM is the sample's own. It runs in this process, so its journal outlives every server started below.
+const { startCannedLlm } = await import('../../dist-sample/sample-app/src/llm/canned-llm.js');
+const llm = await startCannedLlm();
+const folder = await mkdtemp(join(tmpdir(), 'nestjs-llm-cache-demo-'));
+const shown = [];
+let server;
+
+process.once('exit', () => {
+  server?.killNow();
+  rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+await startServer({ version: '1' });
+await act('A fresh start', FIRST_TIME);
+
+await server.stop();
+await startServer({ version: '1' });
+await act('After a restart of the process', REMEMBERED);
+
+await server.kill();
+await startServer({ version: '1' });
+await act('After kill -9', REMEMBERED);
+
+await server.stop();
+await startServer({ version: '2' });
+await act('After a bump of the option "version": everything is asked anew', FIRST_TIME);
+
+await actOfMany(`${CALLERS.toLocaleString('en')} callers with one new question, at the same time`);
+
+await server.stop();
+await llm.stop();
+printConclusion(shown);
+
+async function startServer({ version }) {
+  server = await SampleServer.start(folder, {
+    LLM_BASE_URL: `${llm.url}/v1`,
+    LLM_API_KEY: 'none',
+    LLM_MODEL: 'canned',
+    LLM_RETRIES: '0',
+    LLM_CACHE_PATH: join(folder, 'llm-cache.db'),
+    LLM_CACHE_VERSION: version,
+  });
+}
+
+async function act(title, expected) {
+  const rows = [];
+  for (const prompt of PROMPTS) rows.push(await observe(prompt, async () => [await ask(server.url, prompt)]));
+  const statuses = rows.map(({ answers }) => answers[0].status);
+  show(title, rows, {
+    upstreamCalls: expected.filter((status) => status === 'miss').length,
+    asClaimed: statuses.join() === expected.join(),
+  });
+}
+
+async function actOfMany(title) {
+  const row = await observe(NEW_PROMPT, () => askAtOnce(server.url, NEW_PROMPT, CALLERS));
+  const paid = row.answers.filter(({ status }) => status === 'miss');
+  const texts = new Set(row.answers.map(({ text }) => text));
+  show(title, [row], { upstreamCalls: 1, asClaimed: row.answers.length === CALLERS && paid.length === 1 && texts.size === 1 });
+}
+
+/** Asks, and reads from the LLM server's own journal how many calls reached it meanwhile. */
+async function observe(prompt, request) {
+  const before = llm.getRequests().length;
+  const answers = await request();
+  return { prompt, answers, upstreamCalls: llm.getRequests().length - before };
+}
+
+function show(title, rows, { upstreamCalls, asClaimed }) {
+  shown.push(...rows);
+  printTable(title, rows);
+  const counted = rows.reduce((sum, row) => sum + row.upstreamCalls, 0);
+  const ok = asClaimed && counted === upstreamCalls;
+  if (!ok) process.exitCode = 1;
+  printCheck(ok, upstreamCalls, counted);
+}

@@ -1,0 +1,101 @@
+const useColor = process.stdout.isTTY && !process.env.NO_COLOR;
+const paint = (code) => (text) => (useColor ? `\u001B[${code}m${text}\u001B[0m` : text);
+const bold = paint(1);
+const dim = paint(2);
+const red = paint(31);
+const green = paint(32);
+const STATUS_COLOR = { miss: paint(33), coalesced: paint(36), hit: green, stale: dim, bypass: red };
+const STATUSES = Object.keys(STATUS_COLOR);
+
+const COLUMNS = [
+  { title: 'prompt', width: 31, cell: ({ prompt }) => prompt },
+  { title: 'status', width: 11, cell: ({ status }) => status, color: ({ status }) => STATUS_COLOR[status] },
+  { title: 'time', width: 9, right: true, cell: ({ ms }) => duration(ms) },
+  { title: 'upstream calls', width: 17, right: true, cell: ({ upstreamCalls }) => String(upstreamCalls) },
+  { title: 'tokens saved', width: 15, right: true, cell: ({ answers }) => orDash(tokensSaved(answers), number) },
+  { title: 'time saved', width: 13, right: true, cell: ({ answers }) => orDash(msSaved(answers), duration) },
+];
+
+let acts = 0;
+
+export function printIntroduction() {
+  console.log(`
+${bold('nestjs-llm-cache')}: the sample app answers POST /ask through @CacheLlm(), over memory and a SQLite file.
+${dim('Its LLM is a mock server on 127.0.0.1: answers are canned and times simulated, and its journal counts the calls.')}`);
+}
+
+/** Rows are prompts, with one answer or, from many callers, many. */
+export function printTable(title, rows) {
+  acts += 1;
+  console.log(`\n${bold(`${acts}. ${title}`)}\n`);
+  console.log(dim(lineOf(({ title: name }) => name)));
+  for (const line of rows.flatMap(byStatus)) console.log(lineOf(({ cell }) => cell(line), ({ color }) => color?.(line)));
+}
+
+export function printCheck(ok, expected, counted) {
+  if (ok) console.log(`   ${green('✓')} ${calls(counted)}, as expected`);
+  else console.log(`   ${red('✗')} ${calls(counted)} where ${expected} were expected, or a status that was not`);
+}
+
+export function printConclusion(rows) {
+  const answers = rows.flatMap((row) => row.answers);
+  const upstreamCalls = rows.reduce((sum, row) => sum + row.upstreamCalls, 0);
+  const saved = `${number(tokensSaved(answers))} tokens and ${duration(msSaved(answers))} of waiting saved`;
+  console.log(`\n${bold(`${number(answers.length)} questions, ${calls(upstreamCalls)}`)}: ${saved}.`);
+  console.log(
+    process.exitCode
+      ? red('Not everything came out as it should: see the lines marked ✗.')
+      : 'A restart and a kill -9 lost nothing, and a new version started afresh.',
+  );
+  console.log();
+}
+
+function lineOf(textOf, colorOf = () => undefined) {
+  const cells = COLUMNS.map((column) => {
+    const text = textOf(column);
+    const padding = ' '.repeat(Math.max(1, column.width - text.length));
+    const colored = colorOf(column)?.(text) ?? text;
+    return column.right ? padding + colored : colored + padding;
+  });
+  return `   ${cells.join('').trimEnd()}`;
+}
+
+/** One line for each status; the slowest answer gives the time. The journal counts calls, not who made them. */
+function byStatus({ prompt, answers, upstreamCalls }) {
+  const found = new Set(answers.map(({ status }) => status));
+  return STATUSES.filter((status) => found.has(status)).map((status, index) => {
+    const alike = answers.filter((answer) => answer.status === status);
+    return {
+      prompt: index === 0 ? prompt : `  and ${alike.length} callers more`,
+      status,
+      answers: alike,
+      ms: Math.max(...alike.map(({ ms }) => ms)),
+      upstreamCalls: index === 0 ? upstreamCalls : '-',
+    };
+  });
+}
+
+function tokensSaved(answers) {
+  return answers.reduce((sum, { status, tokens }) => sum + (status === 'miss' ? 0 : tokens), 0);
+}
+
+function msSaved(answers) {
+  return answers.reduce((sum, answer) => sum + answer.msSaved, 0);
+}
+
+function duration(ms) {
+  if (ms >= 1_000) return `${number(Math.round(ms / 100) / 10)} s`;
+  return ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
+}
+
+function calls(count) {
+  return `${count} upstream call${count === 1 ? '' : 's'}`;
+}
+
+function number(value) {
+  return value.toLocaleString('en');
+}
+
+function orDash(value, format) {
+  return value === 0 ? '-' : format(value);
+}

@@ -1,0 +1,43 @@
+import { CACHE_MANAGER, CacheModule } from '@nestjs/cache-manager';
+import { Module } from '@nestjs/common';
+import { ConfigModule, ConfigService } from '@nestjs/config';
+import { APP_FILTER } from '@nestjs/core';
+import type { Cache } from 'cache-manager';
+import { LlmCacheModule, memoryStore } from 'nestjs-llm-cache';
+import { sqliteStore } from 'nestjs-llm-cache/sqlite';
+import { AssistantModule } from './assistant/assistant.module.js';
+import { LlmErrorFilter } from './http/llm-error.filter.js';
+import { type ChosenLlm, CHOSEN_LLM } from './llm/choose-llm.js';
+import { LlmModule } from './llm/llm.module.js';
+import { LlmCacheHttpModule } from './llm-cache/llm-cache-http.module.js';
+import { TicketsModule } from './tickets/tickets.module.js';
+
+@Module({
+  imports: [
+    ConfigModule.forRoot({ isGlobal: true }),
+    CacheModule.registerAsync({
+      isGlobal: true,
+      inject: [ConfigService],
+      useFactory: (config: ConfigService) => ({
+        stores: [memoryStore(), sqliteStore({ path: config.get('LLM_CACHE_PATH', 'llm-cache.db') })],
+      }),
+    }),
+    LlmCacheModule.forRootAsync({
+      imports: [LlmModule],
+      inject: [CACHE_MANAGER, ConfigService, CHOSEN_LLM],
+      useFactory: (cache: Cache, config: ConfigService, llm: ChosenLlm) => ({
+        stores: cache,
+        ttl: '7d',
+        version: config.get('LLM_CACHE_VERSION', '1'),
+        provider: llm.provider,
+        // Joins every key, so canned answers are never served once there is a real LLM.
+        model: { model: llm.model },
+      }),
+    }),
+    LlmCacheHttpModule,
+    TicketsModule,
+    AssistantModule,
+  ],
+  providers: [{ provide: APP_FILTER, useClass: LlmErrorFilter }],
+})
+export class AppModule {}

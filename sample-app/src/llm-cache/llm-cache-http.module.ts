@@ -1,0 +1,11 @@
+import { type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
+import { CacheControlMiddleware } from './cache-control.middleware.js';
+import { LlmCacheController } from './llm-cache.controller.js';
+
+/** What HTTP clients see of the cache: its statistics, and `Cache-Control` on every route that asks the LLM. */
+@Module({ controllers: [LlmCacheController] })
+export class LlmCacheHttpModule implements NestModule {
+  configure(consumer: MiddlewareConsumer): void {
+    consumer.apply(CacheControlMiddleware).forRoutes('tickets/summary', 'tickets/triage', 'ask');
+  }
+}

@@ -1,0 +1,14 @@
+import 'reflect-metadata';
+import { Logger } from '@nestjs/common';
+import { ConfigService } from '@nestjs/config';
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+import { type ChosenLlm, CHOSEN_LLM } from './llm/choose-llm.js';
+
+const app = await NestFactory.create(AppModule);
+app.enableShutdownHooks();
+await app.listen(app.get(ConfigService).get<string>('PORT', '3000'), '127.0.0.1');
+
+const logger = new Logger('SampleApp');
+logger.log(app.get<ChosenLlm>(CHOSEN_LLM).announcement);
+logger.log(`Listening on ${await app.getUrl()}`);
