@@ -15,9 +15,11 @@ export type CacheLlmDecorator<Args extends unknown[] = []> = <
 ) => void;
 
 /** Says in the compiler's error what is wrong when a function of the options cannot be called with the method's arguments. */
-type Takes<Args extends unknown[], Given extends unknown[]> = ((...args: Args) => void) extends (...args: Given) => void
+type Takes<Args extends unknown[], Given extends unknown[]> = Args extends never[]
   ? unknown
-  : { 'a function in the options does not take the arguments of the method': Args };
+  : ((...args: Args) => void) extends (...args: Given) => void
+    ? unknown
+    : { 'a function in the options does not take the arguments of the method': Args };
 
 /** An rxjs Observable, by shape. */
 interface ObservableLike {

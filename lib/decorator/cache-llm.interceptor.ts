@@ -1,3 +1,4 @@
+import { stringList } from '../core/check-options.js';
 import { LlmCacheConfigError } from '../core/errors.js';
 import type { KeyParts, UpstreamCall } from '../core/types.js';
 import { ambient } from '../engine/ambient.js';
@@ -80,11 +81,11 @@ export class CacheLlmInterceptor implements MethodHost {
           ttl,
           cacheable: cacheable && ((result, context) => call(cacheable, instance, [result, context])),
           revive: revive && ((plain) => call(revive, instance, [plain])),
-          tags: typeof tags === 'function' ? call(tags, instance, args) : tags,
+          tags: typeof tags === 'function' ? tagsFrom(call(tags, instance, args)) : tags,
         },
       };
     } catch (error) {
-      const bypass = LlmCacheConfigError.isInstance(error) ? error.message : 'a function in its @CacheLlm options threw';
+      const bypass = LlmCacheConfigError.isInstance(error) ? error.message : 'a function in its @CacheLlm options threw, or its `tags` gave no list of texts';
       return { parts: { name: identityOf(method, runtime.name), input: args }, defaults: { bypass } };
     }
   }
@@ -93,4 +94,10 @@ export class CacheLlmInterceptor implements MethodHost {
     this.llmCache.note(identityOf(method, runtimeOf(instance).name), 'not a promise');
     return Reflect.apply(method.original, instance, args);
   }
+}
+
+/** @throws TypeError when a function gave something else: an answer without its tags could not be invalidated by them. */
+function tagsFrom(tags: unknown): string[] | undefined {
+  if (tags === undefined || stringList.test(tags)) return tags as string[] | undefined;
+  throw new TypeError('no list of tags');
 }

@@ -44,7 +44,7 @@ export class Outcomes {
   /** The call failed upstream, alone or with others. */
   failed(call: Call, status: 'miss' | 'coalesced' | 'bypass'): void {
     call.parent?.report({ refused: 'error', ageMs: 0, versions: [] });
-    this.end(call, { status, stored: false, reason: 'error' });
+    this.end(call, { status, stored: false, reason: call.signal?.aborted ? 'aborted' : 'error' });
   }
 
   bypass(call: Call, reason: string): void {

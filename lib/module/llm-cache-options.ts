@@ -48,6 +48,12 @@ export function checkRootOptions(options: unknown): asserts options is LlmCacheO
   checkOptions<{ isGlobal?: boolean }>(owner, isRecord(options) ? { isGlobal } : options, { isGlobal: trueOrFalse });
 }
 
+/** What `useExisting` does. @throws LlmCacheConfigError when the provider found there makes no options. */
+export function createOptionsWith(factory: Partial<LlmCacheOptionsFactory> | undefined): LlmCacheOptions | Promise<LlmCacheOptions> {
+  if (typeof factory?.createLlmCacheOptions === 'function') return factory.createLlmCacheOptions();
+  throw new LlmCacheConfigError(`${OWNER}.forRootAsync: option "useExisting" must name a provider with a method createLlmCacheOptions().`);
+}
+
 function isOptionsFactory(value: unknown): boolean {
   const prototype = typeof value === 'function' ? (value.prototype as Partial<LlmCacheOptionsFactory> | undefined) : undefined;
   return typeof prototype?.createLlmCacheOptions === 'function';

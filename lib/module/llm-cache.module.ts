@@ -1,6 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import { checkAsyncOptions, checkRootOptions, type LlmCacheAsyncOptions, type LlmCacheOptions } from './llm-cache-options.js';
+import { checkAsyncOptions, checkRootOptions, createOptionsWith, type LlmCacheAsyncOptions, type LlmCacheOptions } from './llm-cache-options.js';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './llm-cache.module-definition.js';
 import { createParts, EXPORTS, LLM_CACHE_STAND_IN, type LlmCacheParts, llmCacheProviders } from './llm-cache.providers.js';
 
@@ -34,8 +34,9 @@ export class LlmCacheModule extends ConfigurableModuleClass {
    */
   static override forRootAsync(options: LlmCacheAsyncOptions): DynamicModule {
     checkAsyncOptions(options);
-    const { isGlobal = true } = options;
-    return withProviders(super.forRootAsync({ ...options, isGlobal } as never));
+    const { isGlobal = true, useExisting, ...rest } = options;
+    const existing = useExisting && { inject: [useExisting], useFactory: createOptionsWith };
+    return withProviders(super.forRootAsync({ ...rest, ...existing, isGlobal }));
   }
 }
 

@@ -1,0 +1,144 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { Keyv } from 'keyv';
+import { LlmCache, LlmCacheConfigError, LlmCacheModule, type LlmCacheOptions, memoryStore } from 'nestjs-llm-cache';
+import { FakeClock, FakeLlmProvider, LlmCacheTestingModule } from 'nestjs-llm-cache/testing';
+
+const SECRET = 'sk-live-0123456789abcdef';
+const open: TestingModule[] = [];
+
+afterEach(async () => {
+  for (const moduleRef of open.splice(0)) await moduleRef.close();
+});
+
+async function start(options: unknown): Promise<TestingModule> {
+  const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot(options as LlmCacheOptions)] }).compile();
+  open.push(moduleRef);
+  return moduleRef;
+}
+
+async function failureOf(start_: () => Promise<unknown>): Promise<LlmCacheConfigError> {
+  const error: unknown = await start_().then(
+    () => new Error('the app started'),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(LlmCacheConfigError);
+  return error as LlmCacheConfigError;
+}
+
+const DURATION = /'500ms', '30s', '15m', '12h', '7d'/;
+const badDurations = [0, -1, -0, 1.5, NaN, Infinity, -Infinity, '', 'soon', '1', '0s', '-1s', '1.5h', '1 h', ' 1h', '1H', '1w', '1h30m', null, true, {}, [], [1], () => 1, 1n, Symbol('1h')];
+const noString = [0, 1, null, true, {}, [], () => 'x', Symbol('x')];
+const noFunction = [SECRET, 1, null, true, {}, []];
+const noObject = [SECRET, 1, null, true, [], () => ({})];
+const provider = new FakeLlmProvider();
+
+/** Every option of `LlmCacheOptions`, what its message must say, and values it refuses. */
+const refused: Array<[option: string, accepted: RegExp, values: unknown[]]> = [
+  ['mode', /'on' or 'off'/, ['', 'ON', 'true', 'disabled', SECRET, true, false, 0, 1, null, {}, []]],
+  ['stores', /a Keyv, a Keyv storage adapter or a cache-manager Cache|a store or an array of stores/, [
+    SECRET, 'redis://user:sk-live-0123456789abcdef@host', 1, null, true, () => memoryStore(), {}, [], [null], [undefined], [SECRET], [{}], [[]],
+    [memoryStore(), {}], [memoryStore(), SECRET], { get: () => 1 }, { get: 1, set: 1, delete: 1, clear: 1 }, Promise.resolve(memoryStore()), new Date(), Keyv,
+    { stores: [], wrap: () => 1 }, { stores: [{}], wrap: () => 1 },
+  ]],
+  ['namespace', /a non-empty string/, ['', ...noString]],
+  ['version', /a non-empty string or a finite number/, ['', NaN, Infinity, -Infinity, null, true, {}, [], () => 1, 1n]],
+  ['ttl', new RegExp(`${DURATION.source}.*false`), badDurations],
+  ['jitter', /a number from 0 to 1/, [-0.1, 1.1, NaN, Infinity, '0.1', '', null, true, {}, []]],
+  ['model', /an object/, noObject],
+  ['provider', /an LlmProvider: an object with a non-empty string `id` and a function `chat`/, [
+    ...noObject, {}, { id: 'x' }, { chat: async () => 1 }, { id: '', chat: async () => 1 }, { id: 1, chat: async () => 1 }, { id: 'x', chat: SECRET },
+  ]],
+  ['volatile', /an array of non-empty strings/, [SECRET, 1, null, true, {}, [''], [1], [null], ['user', ''], new Set(['user'])]],
+  ['scope', /an object with resolve, required|"scope\.resolve" must be a function/, [...noObject, {}, { required: true }, { resolve: SECRET }, { resolve: null }]],
+  ['scope.required', /true or false/, ['yes', 1, null, {}].map((required) => ({ scope: { resolve: () => 't', required } }))],
+  ['cacheable', /a function/, noFunction],
+  ['storeTimeout', DURATION, [...badDurations, '25d', false]],
+  ['maxEntryBytes', /a positive whole number/, [0, -1, 1.5, NaN, Infinity, '1MB', '1024', null, true, {}, []]],
+  ['singleFlight', /an object with timeout/, noObject],
+  ['singleFlight.timeout', DURATION, [...badDurations, '25d', false].map((timeout) => ({ singleFlight: { timeout } }))],
+];
+
+describe.each(refused)('option %s', (option, accepted, values) => {
+  const optionsOf = (value: unknown): unknown => (option.includes('.') ? value : { [option]: value });
+
+  it.each(values.map((value) => [value]))('refuses %p at start-up', async (value) => {
+    const { message } = await failureOf(() => start(optionsOf(value)));
+    expect(message).toMatch(/^LlmCache(Module)?: /);
+    expect(message).toContain(`"${option}`);
+    expect(message).toMatch(accepted);
+    expect(message).not.toContain(SECRET);
+  });
+
+  it('takes undefined for not given', async () => {
+    const nested: Record<string, unknown> = {
+      'scope.required': { scope: { resolve: () => 't', required: undefined } },
+      'singleFlight.timeout': { singleFlight: { timeout: undefined } },
+    };
+    await expect(start(nested[option] ?? { [option]: undefined })).resolves.toBeDefined();
+  });
+});
+
+describe('an option that does not exist', () => {
+  it.each([
+    'tttl', 'TTL', 'store', 'redis', 'maxEntries', 'toString', 'constructor', 'hasOwnProperty', '',
+    // of later versions
+    'pii', 'secret', 'encryption', 'staleWhileRevalidate', 'staleIfError', 'onAbandon',
+    // of one entry point only
+    'clock', 'useFactory', 'inject',
+  ])('%p fails at start-up, and the message lists those that do', async (name) => {
+    const { message } = await failureOf(() => start({ [name]: SECRET }));
+    expect(message).toContain(`unknown option "${name}"`);
+    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, model, volatile, scope, cacheable, storeTimeout, maxEntryBytes, singleFlight, provider');
+    expect(message).not.toContain(SECRET);
+  });
+
+  it.each([
+    ['scope.requried', { scope: { resolve: () => 't', requried: true } }, 'resolve, required'],
+    ['singleFlight.distributed', { singleFlight: { distributed: false } }, 'timeout'],
+    ['singleFlight.lease', { singleFlight: { lease: '10s' } }, 'timeout'],
+    ['singleFlight.toString', { singleFlight: { toString: 1 } }, 'timeout'],
+  ])('%s fails at start-up', async (name, options, known) => {
+    const { message } = await failureOf(() => start(options));
+    expect(message).toContain(`unknown option "${name}". Known options: ${known}.`);
+  });
+});
+
+describe('the same options, however they arrive', () => {
+  it('fail through forRootAsync', async () => {
+    const useFactory = (): LlmCacheOptions => ({ ttl: 'soon' as never });
+    const { message } = await failureOf(() => Test.createTestingModule({ imports: [LlmCacheModule.forRootAsync({ useFactory })] }).compile());
+    expect(message).toContain('LlmCacheModule: option "ttl"');
+  });
+
+  it('fail through LlmCacheTestingModule', async () => {
+    const make = (options: unknown) => Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot(options as LlmCacheOptions)] }).compile();
+    expect((await failureOf(() => make({ ttl: 'soon' }))).message).toContain('"ttl"');
+    expect((await failureOf(() => make({ pii: {} }))).message).toContain('"pii"');
+  });
+
+  it('fail through `new LlmCache`', () => {
+    expect(() => new LlmCache({ ttl: 'soon' as never })).toThrow(LlmCacheConfigError);
+    expect(() => new LlmCache({ provider } as never)).toThrow(/unknown option "provider"/);
+  });
+});
+
+describe('good options', () => {
+  it.each<[string, LlmCacheOptions]>([
+    ['all at once', {
+      mode: 'on', stores: [memoryStore(), new Keyv()], namespace: 'a.b/c d', version: 2, ttl: '7d', jitter: 0, model: { model: 'm' }, provider,
+      volatile: ['user'], scope: { resolve: () => 0, required: true }, cacheable: () => true, storeTimeout: '1s', maxEntryBytes: 1, singleFlight: { timeout: 1 },
+    }],
+    ['the edges', { ttl: 1, jitter: 1, version: 0, storeTimeout: '24d', volatile: [], model: {}, singleFlight: {}, scope: { resolve: () => undefined } }],
+    ['a Map as store', { stores: new Map() as never }],
+    ['ttl: false', { ttl: false }],
+  ])('%s', async (_case, options) => {
+    expect((await start(options)).get(LlmCache)).toBeInstanceOf(LlmCache);
+  });
+
+  it('a FakeClock for the testing module', async () => {
+    const moduleRef = await Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot({ clock: new FakeClock(0) })] }).compile();
+    open.push(moduleRef);
+    expect(moduleRef.get(LlmCache).stats().hits).toBe(0);
+  });
+});
