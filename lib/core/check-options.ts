@@ -21,7 +21,8 @@ export interface OptionGroup {
  */
 export function checkOptions<Options>(owner: string, options: unknown, rules: OptionRules<Options>): void {
   if (!isRecord(options)) throw new LlmCacheConfigError(`${owner}: the options must be an object, not ${kindOf(options)}.`);
-  for (const [name, value] of Object.entries(options)) {
+  for (const name of namesOf(options)) {
+    const value = options[name];
     const rule = Object.hasOwn(rules, name) ? rules[name as keyof Options] : undefined;
     if (rule === undefined) {
       throw new LlmCacheConfigError(`${owner}: unknown option "${name}". Known options: ${Object.keys(rules).join(', ')}.`);
@@ -30,6 +31,17 @@ export function checkOptions<Options>(owner: string, options: unknown, rules: Op
     if ('group' in rule) checkGroup(owner, name, value, rule);
     else if (!rule.test(value)) refuse(owner, name, rule.accepts, value);
   }
+}
+
+/** Own fields, and the getters of a class: a configuration object may be an instance of one. */
+function namesOf(options: object): string[] {
+  const names = Object.keys(options);
+  for (let level: object | null = Object.getPrototypeOf(options) as object | null; level !== null; level = Object.getPrototypeOf(level) as object | null) {
+    if (Object.getPrototypeOf(level) === null) break; // Object.prototype
+    const own = Object.entries(Object.getOwnPropertyDescriptors(level));
+    names.push(...own.filter(([, field]) => 'get' in field || field.enumerable).map(([name]) => name));
+  }
+  return [...new Set(names)];
 }
 
 function checkGroup(owner: string, name: string, value: unknown, { group, required = [] }: OptionGroup): void {

@@ -103,9 +103,10 @@ function filtersOf(...filters: Array<CacheableFilter | undefined>): readonly Cac
 export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl): KeyDocument {
   if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
   if (parts.model !== undefined && !isConfig(parts.model)) throw new UncacheableInputError('model', 'not a plain object');
-  const model = withoutDeclared(mergeConfig(settings.model, parts.model), settings.volatile);
+  const configuration = mergeConfig(settings.model, parts.model);
+  refuseStateful('model', configuration);
+  const model = withoutDeclared(configuration, settings.volatile);
   const input = requestInput(parts.input, settings.volatile);
-  refuseStateful('model', model);
   return {
     namespace: settings.namespace,
     scope: resolveScope(settings, parts.scope),
@@ -136,9 +137,8 @@ export function groupOf(namespace: string, kind: 'name' | 'scope' | 'tag', value
 
 /** `A#A.method` and `A.method` are the same identity. */
 export function shortName(name: string): string {
-  if (!name.includes('#')) return name;
-  const [runtime, rest] = name.split('#', 2) as [string, string?];
-  return rest?.startsWith(`${runtime}.`) ? rest : name;
+  const at = name.indexOf('#');
+  return at > 0 && name.startsWith(`${name.slice(0, at)}.`, at + 1) ? name.slice(at + 1) : name;
 }
 
 /** What shows nothing when it is merged (a promise, a Map) would silently drop out of the key. */

@@ -109,6 +109,7 @@ export class LlmCache {
   }
 
   private serve(call: Call, found: Found | undefined, produce: Produce): Promise<unknown> {
+    if (call.signal?.aborted) return this.outcomes.aborted(call); // while a store was read
     if (found !== undefined) return this.outcomes.hit(call, found);
     if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
     return this.upstream.share(call, produce);

@@ -4,6 +4,7 @@ export function untilAborted<T>(signal: AbortSignal | undefined, work: Promise<T
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
     work.finally(() => signal.removeEventListener('abort', onAbort)).then(resolve, reject);
   });
 }

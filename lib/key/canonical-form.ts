@@ -10,16 +10,28 @@ import { digest } from './digest.js';
  *
  * This is a storage format: a change makes every stored answer unreachable. `test/fixtures/key-vectors.json` pins it.
  */
-export function canonicalForm(value: unknown): string {
-  nodesLeft = MAX_NODES;
-  ancestors.length = 0;
-  return write(value);
+export function canonicalForm(value: unknown, given: Budget = { nodes: MAX_NODES, characters: MAX_CHARACTERS }): string {
+  const outer = { budget, ancestors };
+  budget = given;
+  ancestors = [];
+  try {
+    return write(value);
+  } finally {
+    ({ budget, ancestors } = outer); // a toJSON of the caller's may derive a key itself
+  }
+}
+
+/** How much may still be walked. Shared references let a small value unfold into a huge one. */
+export interface Budget {
+  nodes: number;
+  characters: number;
 }
 
 /** Deeper values are refused, before the stack overflows. */
 export const MAX_DEPTH = 200;
-/** Larger values are refused: shared references let a small one unfold into a huge one. */
-const MAX_NODES = 1_000_000;
+/** Larger values are refused: they would hold the event loop for too long. */
+const MAX_NODES = 250_000;
+const MAX_CHARACTERS = 64 * 1024 * 1024;
 
 /** A value with no canonical form. Says what it is, never what it holds. */
 export class Refusal extends Error {
@@ -29,12 +41,14 @@ export class Refusal extends Error {
 }
 
 /** State of the walk under way; it never spans an `await`. */
-let nodesLeft = 0;
-const ancestors: object[] = [];
+let budget: Budget;
+let ancestors: object[] = [];
 
 function write(value: unknown): string {
   switch (typeof value) {
     case 'string':
+      budget.characters -= value.length;
+      if (budget.characters < 0) throw new Refusal('made of too much text');
       return 's' + value.length + ':' + value; // as a template it is a third slower
     case 'number':
       return writeNumber(value);
@@ -70,8 +84,8 @@ function writeObject(value: object): string {
 }
 
 function countNodes(count: number): void {
-  nodesLeft -= count;
-  if (nodesLeft < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
+  budget.nodes -= count;
+  if (budget.nodes < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
 }
 
 function writeContent(value: object): string {
@@ -81,7 +95,12 @@ function writeContent(value: object): string {
   return writeBuiltIn(value) ?? writeInstance(value, prototype as object);
 }
 
+function refuseSymbolKeys(value: object): void {
+  if (Object.getOwnPropertySymbols(value).length > 0) throw new Refusal('an object with symbol keys');
+}
+
 function writeArray(array: readonly unknown[]): string {
+  refuseSymbolKeys(array);
   countNodes(array.length);
   let text = `a${array.length}:`;
   let present = array.length;
@@ -100,9 +119,11 @@ function writeArray(array: readonly unknown[]): string {
 
 /** A field that is `undefined` equals an absent one; `null` does not. */
 function writeFields(value: object): string {
-  if (Object.getOwnPropertySymbols(value).length > 0) throw new Refusal('an object with symbol keys');
+  refuseSymbolKeys(value);
+  const keys = sorted(Object.keys(value));
+  countNodes(keys.length);
   let text = 'o';
-  for (const key of sorted(Object.keys(value))) {
+  for (const key of keys) {
     const field: unknown = (value as Record<string, unknown>)[key];
     if (field !== undefined) text += writeKey(key) + write(field);
   }
@@ -135,8 +156,9 @@ function sorted(keys: string[]): string[] {
 
 /** Maps and sets keep their order: a method can see it. Bytes enter as a digest with the name of their type. */
 function writeBuiltIn(value: object): string | undefined {
-  if (types.isDate(value) || types.isMap(value) || types.isSet(value) || types.isRegExp(value)) {
-    if (Object.keys(value).length > 0) throw new Refusal(`a ${typeName(value)} with fields of its own`);
+  if (types.isDate(value) || types.isMap(value) || types.isSet(value) || types.isRegExp(value) || value instanceof URL || ArrayBuffer.isView(value)) {
+    refuseSymbolKeys(value);
+    if (hasNamedFields(value)) throw new Refusal(`a ${typeName(value)} with fields of its own`);
   }
   if (types.isDate(value)) return `D${write(value.getTime())}`;
   if (types.isMap(value)) return `M${writeArray([...value].flat(1))}`;
@@ -164,8 +186,28 @@ function writeInstance(value: object, prototype: object): string {
   if (problem !== undefined) throw new Refusal(problem);
   const { toJSON } = value as { toJSON?: unknown };
   if (typeof toJSON === 'function') return write(toJSON.call(value));
-  if (isPlainElsewhere(prototype) || Object.keys(value).length > 0) return writeFields(value);
-  throw new Refusal('an instance whose state cannot be seen');
+  if (isPlainElsewhere(prototype)) return writeFields(value);
+  if (Object.keys(value).length === 0) throw new Refusal('an instance whose state cannot be seen');
+  if (inheritsData(value)) throw new Refusal('an object with data on its prototype');
+  return writeFields(value);
+}
+
+/** Looking at the fields of long bytes would take far longer than hashing them; nobody gives those names. */
+const MAX_BYTES_LOOKED_AT = 1_024;
+
+/** Whether a built-in carries fields of its own beside its content. */
+export function hasNamedFields(value: object): boolean {
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return Object.keys(value).length > 0;
+  const { length } = value as Uint8Array;
+  return length <= MAX_BYTES_LOOKED_AT && Object.keys(value).length > length;
+}
+
+/** `Object.create(defaults)` and the like: a method would read what no own field shows. */
+function inheritsData(value: object): boolean {
+  for (const name in value) {
+    if (!Object.hasOwn(value, name) && typeof (value as Record<string, unknown>)[name] !== 'function') return true;
+  }
+  return false;
 }
 
 /** What an instance is when its content is not in its fields; `undefined` when it may be. */

@@ -52,7 +52,7 @@ export class LlmService {
 
   /** The key parts of a request, for `LlmCache.keyFor`, `explain` and `invalidate({ key })`. */
   partsOf(request: ChatRequest): KeyParts {
-    const { messages, ...model } = withoutVolatile(this.complete(request), NOTHING_DECLARED);
+    const { messages, ...model } = withoutVolatile(this.complete(request));
     return { name: this.requireProvider().id, input: { messages }, model };
   }
 
@@ -68,9 +68,6 @@ export class LlmService {
     );
   }
 }
-
-/** Fields the user declared volatile are dropped by the cache itself. */
-const NOTHING_DECLARED: ReadonlySet<string> = new Set();
 
 /** An error body counts as an answer: it is the provider's, it is served, and the gate keeps it out of the cache. */
 function checked(provider: LlmProvider, answer: unknown): ChatResponse {

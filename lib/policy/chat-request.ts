@@ -25,8 +25,8 @@ export function statefulField(request: Record<string, unknown>): string | undefi
 }
 
 /** A request without the fields that never change an answer. */
-export function withoutVolatile(request: Record<string, unknown>, declared: ReadonlySet<string>): Record<string, unknown> {
-  return without(request, (field) => VOLATILE_FIELDS.has(field) || declared.has(field) || (field === 'store' && request[field] === false));
+export function withoutVolatile(request: Record<string, unknown>): Record<string, unknown> {
+  return without(request, (field) => VOLATILE_FIELDS.has(field) || (field === 'store' && request[field] === false));
 }
 
 /** An object without the fields the user declared volatile; the same object where it has none. */

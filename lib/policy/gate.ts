@@ -43,9 +43,10 @@ export function inspectAnswer(answer: unknown, shapes: readonly AnswerShape[]): 
   return shapes.find((shape) => shape.matches(answer))?.inspect(answer) ?? {};
 }
 
-/** An own `error` field that says something. `{ error: null }` and a number, such as an error rate, do not. */
+/** An own `error` field that says something. `null`, an empty list and a number, such as an error rate, do not. `{}` is what an Error becomes in JSON. */
 function isErrorBody(answer: Record<string, unknown>): boolean {
   if (!Object.hasOwn(answer, 'error')) return false;
   const { error } = answer;
+  if (Array.isArray(error)) return error.length > 0;
   return error === true || (typeof error === 'string' && error !== '') || (typeof error === 'object' && error !== null);
 }

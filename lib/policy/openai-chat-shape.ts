@@ -2,9 +2,9 @@ import { isRecord } from '../core/check-options.js';
 import type { LlmUsage } from '../core/types.js';
 import type { AnswerShape, Inspection, RefusalReason } from './gate.js';
 
-/** OpenAI chat completions, and the many servers that speak them. */
+/** OpenAI chat completions, the older text completions, and the many servers that speak them. */
 export const openAiChatShape: AnswerShape = {
-  matches: (answer) => answer['object'] === 'chat.completion' || (Array.isArray(answer['choices']) && !('data' in answer)),
+  matches: (answer) => OBJECTS.has(answer['object']) || (Array.isArray(answer['choices']) && looksLikeCompletion(answer, answer['choices'])),
   inspect: (answer): Inspection => {
     const choices = Array.isArray(answer['choices']) ? (answer['choices'] as unknown[]) : [];
     const refused = choices.length === 0 ? 'empty' : choices.map(refuseChoice).find((reason) => reason !== undefined);
@@ -18,22 +18,32 @@ export const openAiChatShape: AnswerShape = {
   },
 };
 
+const OBJECTS: ReadonlySet<unknown> = new Set(['chat.completion', 'text_completion']);
+const FIELDS: ReadonlySet<string> = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'system_fingerprint', 'service_tier']);
+
+/** A quiz or a poll has `choices` too; a server's completion may lack `object`. */
+function looksLikeCompletion(answer: Record<string, unknown>, choices: readonly unknown[]): boolean {
+  const [first] = choices;
+  if (first === undefined) return Object.keys(answer).every((field) => FIELDS.has(field));
+  return isRecord(first) && ('message' in first || 'finish_reason' in first);
+}
+
 /** Ends that mean the model said all it wanted. Some servers report the stop token itself. */
 const FINISHED = new Set(['stop', 'tool_calls', 'function_call', 'eos', 'end_turn', 'stop_sequence']);
 
-const REASONS: Readonly<Record<string, RefusalReason>> = {
-  length: 'truncated',
-  max_tokens: 'truncated',
-  model_length: 'truncated',
-  content_filter: 'content-filter',
-  error: 'error',
-};
+const REASONS: ReadonlyMap<unknown, RefusalReason> = new Map([
+  ['length', 'truncated'],
+  ['max_tokens', 'truncated'],
+  ['model_length', 'truncated'],
+  ['content_filter', 'content-filter'],
+  ['error', 'error'],
+]);
 
 function refuseChoice(choice: unknown): RefusalReason | undefined {
   if (!isRecord(choice)) return 'empty';
   const finish = choice['finish_reason'];
-  if (typeof finish !== 'string' || !FINISHED.has(finish)) return REASONS[finish as string] ?? 'unfinished';
-  const message = choice['message'];
+  if (typeof finish !== 'string' || !FINISHED.has(finish)) return REASONS.get(finish) ?? 'unfinished';
+  const message = choice['message'] ?? { content: choice['text'] };
   if (!isRecord(message)) return 'empty';
   if (typeof message['refusal'] === 'string' && message['refusal'] !== '') return 'refusal';
   return saysSomething(message) ? undefined : 'empty';
@@ -41,8 +51,19 @@ function refuseChoice(choice: unknown): RefusalReason | undefined {
 
 function saysSomething(message: Record<string, unknown>): boolean {
   const { content, tool_calls: toolCalls, function_call: functionCall, audio } = message;
-  if (typeof content === 'string' ? content.trim() !== '' : Array.isArray(content) && content.length > 0) return true;
+  if (Array.isArray(content) ? content.some(isSubstance) : isText(content)) return true;
   return (Array.isArray(toolCalls) && toolCalls.length > 0) || isRecord(functionCall) || isRecord(audio);
+}
+
+/** A content part that answers: text that is not blank, or a medium; thinking and refusing is no answer. */
+function isSubstance(part: unknown): boolean {
+  if (!isRecord(part)) return isText(part);
+  if ('text' in part) return isText(part['text']);
+  return !['refusal', 'thinking', 'redacted_thinking', 'reasoning'].includes(part['type'] as string);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() !== '';
 }
 
 function readUsage(usage: unknown): LlmUsage | undefined {

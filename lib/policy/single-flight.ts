@@ -66,6 +66,7 @@ export class Flight<Landing, Passenger> extends WaitNode {
       this.callers.add(caller);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.landing.finally(stop).then(resolve, reject);
+      if (signal?.aborted) onAbort(); // while the caller was on its way here
     });
   }
 
@@ -76,7 +77,8 @@ export class Flight<Landing, Passenger> extends WaitNode {
 
   /** @internal Called once, by {@link SingleFlight.start}. */
   takeOff(produce: (flight: Flight<Landing, Passenger>) => Promise<Landing>): void {
-    this.land(produce(this).finally(() => this.leave(this)));
+    const answer = new Promise<Landing>((resolve) => resolve(produce(this)));
+    this.land(answer.finally(() => this.leave(this)));
   }
 
   private goAway(caller: object, reason: unknown): void {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { isRecord } from '../core/check-options.js';
 import type { LlmUsage } from '../core/types.js';
 
 /** What is stored beside an answer. */
@@ -36,6 +37,7 @@ export function sealEnvelope({ payload, ...header }: Envelope): string {
 
 export function openEnvelope(text: unknown, key: string): Envelope | EnvelopeProblem {
   if (typeof text !== 'string' || !text.startsWith(`${FORMAT} `)) return 'unknown-format';
+  if (!text.isWellFormed()) return 'damaged'; // a sealed text is; and the checksum cannot see lone surrogates
   const contentAt = FORMAT.length + 1 + CHECKSUM_LENGTH + 1;
   const content = text.slice(contentAt);
   if (text.slice(FORMAT.length + 1, contentAt) !== `${checksum(content)}\n`) return 'damaged';
@@ -48,7 +50,8 @@ export function openEnvelope(text: unknown, key: string): Envelope | EnvelopePro
 
 function parseHeader(json: string): EnvelopeHeader | undefined {
   try {
-    return JSON.parse(json) as EnvelopeHeader;
+    const header: unknown = JSON.parse(json);
+    return isRecord(header) && Array.isArray(header['versions']) ? (header as unknown as EnvelopeHeader) : undefined;
   } catch {
     return undefined;
   }

@@ -12,10 +12,8 @@ const TRUSTED_FOR_MS = 5_000;
 const MAX_GROUPS = 100_000;
 
 interface KnownVersion {
-  version: string;
-  readAtMs: number;
-  /** A bump the store has not confirmed: it is written again before the store is believed. */
-  unconfirmed: boolean;
+  readonly version: string;
+  readonly readAtMs: number;
 }
 
 /**
@@ -29,6 +27,8 @@ export class GroupVersions {
     max: MAX_GROUPS,
     dispose: (_known, _group, reason) => reason === 'evict' && this.forgotten(),
   });
+  /** Bumps that the store has not confirmed: they are written again before the store is believed. */
+  private readonly unconfirmed = new Map<string, string>();
   /** In a memory store, the version of every group that was never bumped. */
   private unbumped = newVersion();
 
@@ -63,8 +63,7 @@ export class GroupVersions {
 
   /** Applies here before it returns a promise, which rejects when the store did not confirm. */
   bump(groups: readonly string[]): Promise<void> {
-    const writes = groups.map((group) => this.write(group, newVersion()));
-    return Promise.all(writes).then(() => undefined);
+    return Promise.all(groups.map((group) => this.bumpOne(group))).then(() => undefined);
   }
 
   private inMemory(groups: readonly string[]): Versions | undefined {
@@ -100,39 +99,48 @@ export class GroupVersions {
     const before = this.fresh(group);
     if (before !== undefined) return before;
     const known = this.known.get(group);
-    if (known?.unconfirmed) {
-      await this.write(group, known.version).catch(() => undefined);
-      return known.version;
-    }
-    const stored = await this.tier.get(group);
+    const read = await this.readFromStore(group, known?.version);
     const meanwhile = this.known.get(group);
-    if (meanwhile !== known) return meanwhile!.version; // bumped, or read by another caller, while this one waited
-    if (typeof stored === 'string') return this.remember(group, stored).version;
-    return this.create(group, known);
+    // Bumped, or read by another caller, while this one waited.
+    if (meanwhile !== undefined && meanwhile !== known) return meanwhile.version;
+    return this.remember(group, read).version;
+  }
+
+  /** What the store holds. Where it cannot say, what was known goes on counting; a version it has lost is made anew. */
+  private async readFromStore(group: string, known: string | undefined): Promise<string> {
+    const bumped = this.unconfirmed.get(group);
+    try {
+      if (bumped !== undefined) return await this.confirm(group, bumped);
+      const stored = await this.tier.get(group);
+      return typeof stored === 'string' ? stored : await this.create(group);
+    } catch {
+      return bumped ?? known ?? newVersion();
+    }
   }
 
   /** Written and read back, so that processes that start together agree on one. */
-  private async create(group: string, known: KnownVersion | undefined): Promise<string> {
+  private async create(group: string): Promise<string> {
     const version = newVersion();
-    try {
-      await this.tier.set(group, version, undefined);
-    } catch {
-      return this.remember(group, known?.version ?? version).version; // the store is down; memory serves on
-    }
-    const stored = await this.tier.get(group);
-    return this.remember(group, typeof stored === 'string' ? stored : version).version;
+    await this.tier.set(group, version, undefined);
+    const stored = await this.tier.get(group).catch(() => version);
+    return typeof stored === 'string' ? stored : version;
   }
 
-  private async write(group: string, version: string): Promise<void> {
-    const known = this.remember(group, version);
+  private async bumpOne(group: string): Promise<void> {
+    const { version } = this.remember(group, newVersion());
     if (this.tier.isSynchronous) return;
-    known.unconfirmed = true;
+    this.unconfirmed.set(group, version);
+    await this.confirm(group, version);
+  }
+
+  private async confirm(group: string, version: string): Promise<string> {
     await this.tier.set(group, version, undefined);
-    known.unconfirmed = false;
+    if (this.unconfirmed.get(group) === version) this.unconfirmed.delete(group);
+    return version;
   }
 
   private remember(group: string, version: string): KnownVersion {
-    const known = { version, readAtMs: this.clock.now(), unconfirmed: false };
+    const known = { version, readAtMs: this.clock.now() };
     this.known.set(group, known);
     return known;
   }

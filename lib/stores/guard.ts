@@ -14,7 +14,8 @@ export class StoreGuard {
   private failures = 0;
   private openUntilMs = 0;
 
-  constructor(private readonly timeoutMs: number) {}
+  /** @param timeoutMs Deadline of one operation; `undefined` for a store that cannot hang. */
+  constructor(private readonly timeoutMs: number | undefined) {}
 
   /** The operation's result, or an `LlmCacheStoreError`; what the store threw is its `cause`. */
   async run<T>(operation: string, run: () => Promise<T> | T): Promise<T> {
@@ -34,7 +35,8 @@ export class StoreGuard {
     }
   }
 
-  private withDeadline<T>(run: () => Promise<T> | T): Promise<T> {
+  private withDeadline<T>(run: () => Promise<T> | T): Promise<T> | T {
+    if (this.timeoutMs === undefined) return run();
     return new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => reject(TIMED_OUT), this.timeoutMs);
       new Promise<T>((done) => done(run())).finally(() => clearTimeout(timer)).then(resolve, reject);

@@ -26,7 +26,7 @@ export interface TierListener {
 /** Keyv's word for no expiry; `undefined` would mean the Keyv's own default ttl. */
 const NEVER = 0;
 
-/** One store behind its guard. Reads never reject; writes reject with `LlmCacheStoreError`. */
+/** One store behind its guard. What fails rejects with `LlmCacheStoreError`, once the listener knows. */
 export class Tier {
   readonly name: string;
   hits = 0;
@@ -42,9 +42,10 @@ export class Tier {
     timeoutMs: number,
     private readonly listener: TierListener,
   ) {
-    this.guard = new StoreGuard(timeoutMs);
     this.keyv = given.keyv;
     this.adapter = ownAdapterOf(this.keyv);
+    // Memory cannot hang, so it goes without a deadline and its timer.
+    this.guard = new StoreGuard(this.isSynchronous ? undefined : timeoutMs);
     this.name = this.adapter?.name ?? `store ${index}`;
     if (this.adapter) this.adapter.onNotice = (message) => listener.onTierNotice(this.name, message);
   }
@@ -64,26 +65,21 @@ export class Tier {
     return this.adapter?.peek?.(namespace ? `${namespace}:${key}` : key);
   }
 
-  /** `undefined` when there is none, and when the store could not say. */
+  /** `undefined` when the store says that there is none. */
   async get(key: string): Promise<unknown> {
-    try {
-      return (await this.run('get', () => this.keyv.get(key))) ?? undefined;
-    } catch (error) {
-      this.failed('get', error as LlmCacheStoreError);
-      return undefined;
-    }
+    return (await this.run('get', () => this.keyv.get(key))) ?? undefined;
   }
 
   /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
   set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
-    return this.write('set', async () => {
+    return this.run('set', async () => {
       // Keyv reports a failed write as `false`.
       if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw new Error('the store refused the entry');
     });
   }
 
   delete(key: string): Promise<void> {
-    return this.write('delete', async () => void (await this.keyv.delete(key)));
+    return this.run('delete', async () => void (await this.keyv.delete(key)));
   }
 
   stats(): TierStats {
@@ -98,22 +94,13 @@ export class Tier {
     if (this.given.owned) await this.adapter?.disconnect?.();
   }
 
-  private async write(operation: TierOperation, run: () => Promise<void>): Promise<void> {
+  private async run<T>(operation: TierOperation, run: () => Promise<T>): Promise<T> {
     try {
-      await this.run(operation, run);
+      return await this.guard.run(operation, run);
     } catch (error) {
-      this.failed(operation, error as LlmCacheStoreError);
+      this.errors++;
+      this.listener.onTierError(this.name, operation, error as LlmCacheStoreError);
       throw error;
     }
-  }
-
-  /** Memory cannot hang, so it goes without a deadline and its timer. */
-  private run<T>(operation: TierOperation, run: () => Promise<T>): Promise<T> {
-    return this.isSynchronous ? run() : this.guard.run(operation, run);
-  }
-
-  private failed(operation: TierOperation, error: LlmCacheStoreError): void {
-    this.errors++;
-    this.listener.onTierError(this.name, operation, error);
   }
 }

@@ -23,7 +23,7 @@ export class Tiers {
     maxSize: MAX_UNSETTLED_BYTES,
     sizeCalculation: (text) => text.length + 1,
   });
-  private readonly writes = new Map<string, Promise<unknown>>();
+  private readonly writes = new Map<string, Promise<Array<PromiseSettledResult<void>>>>();
   private readonly reads = new Map<string, Read>();
 
   constructor(readonly all: readonly Tier[]) {}
@@ -53,30 +53,38 @@ export class Tiers {
     const running = this.reads.get(id);
     if (running !== undefined) return running.result;
     const read: Read = {
-      result: this.all[index]!.get(key).then((text) => {
-        if (this.reads.get(id) === read) this.reads.delete(id);
-        return read.written ?? text;
-      }),
+      result: this.all[index]!
+        .get(key)
+        .catch(() => undefined) // the tier has told its listener
+        .then((text) => {
+          if (this.reads.get(id) === read) this.reads.delete(id);
+          return read.written ?? text;
+        }),
     };
     this.reads.set(id, read);
     return read.result;
   }
 
-  /** Resolves when every tier has the entry, or rejects with the first failure once all have answered. */
+  /** Resolves once every tier has answered; rejects when none has taken the entry. Writes of one key keep their order. */
   async write(key: string, text: string, ttlMs: number | undefined): Promise<void> {
     this.unsettled.set(key, text);
     for (const index of this.all.keys()) {
       const read = this.reads.get(`${index} ${key}`);
       if (read !== undefined) read.written = text;
     }
-    const written = Promise.allSettled(this.all.map((tier) => tier.set(key, text, ttlMs)));
+    const written = this.writeAfter(this.writes.get(key), () => this.all.map((tier) => tier.set(key, text, ttlMs)));
     this.writes.set(key, written);
     const results = await written;
     if (this.writes.get(key) === written) this.writes.delete(key);
-    const failure = results.find((result) => result.status === 'rejected')?.reason as LlmCacheStoreError | undefined;
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as LlmCacheStoreError] : []));
     // A store that is merely slow may write it yet; until then this process remembers.
-    if ((failure === undefined || failure.kind === 'failed') && this.unsettled.get(key) === text) this.unsettled.delete(key);
-    if (failure !== undefined) throw failure;
+    if (failures.every(({ kind }) => kind === 'failed') && this.unsettled.get(key) === text) this.unsettled.delete(key);
+    if (failures.length === this.all.length) throw failures[0]!;
+  }
+
+  private async writeAfter(previous: Promise<unknown> | undefined, write: () => Array<Promise<void>>): Promise<Array<PromiseSettledResult<void>>> {
+    if (previous !== undefined) await previous;
+    return Promise.allSettled(write());
   }
 
   /** Copies an entry found in one tier to the faster ones, with the lifetime it has left. */

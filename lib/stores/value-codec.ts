@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { Refusal } from '../key/canonical-form.js';
+import { hasNamedFields, Refusal } from '../key/canonical-form.js';
 
 /**
  * Turns an answer into text and back without changing it: what JSON cannot hold is written as `{"$":[type, ...]}`.
@@ -27,6 +27,7 @@ export function decodeValue(payload: string): unknown {
 }
 
 const MAX_DEPTH = 200;
+/** More do not fit into any sensible `maxEntryBytes`. */
 const MAX_NODES = 1_000_000;
 
 class Writer {
@@ -67,6 +68,9 @@ class Writer {
   }
 
   private writeArray(array: readonly unknown[]): string {
+    if (!this.flatten && !Array.isArray(Object.getPrototypeOf(array))) throw new Refusal('an instance of a subclass of Array');
+    this.nodesLeft -= array.length;
+    if (this.nodesLeft < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
     const items: string[] = [];
     for (let index = 0; index < array.length; index++) {
       items.push(index in array ? this.write(array[index]) : this.tag('hole'));
@@ -95,7 +99,7 @@ class Writer {
   private writeBuiltIn(value: object): string | undefined {
     const type = (value.constructor as { name?: string } | undefined)?.name;
     if (ArrayBuffer.isView(value)) {
-      if (!Object.hasOwn(BYTE_TYPES, type!)) return undefined;
+      if (!isBuiltInView(value, type) || hasNamedFields(value)) return undefined;
       return this.tag('bytes', JSON.stringify(type), base64(value.buffer, value.byteOffset, value.byteLength));
     }
     if (types.isArrayBuffer(value)) return this.tag('bytes', '"ArrayBuffer"', base64(value, 0, value.byteLength));
@@ -141,6 +145,14 @@ const BYTE_TYPES: Readonly<Record<string, (bytes: ArrayBuffer) => unknown>> = {
   BigInt64Array: (bytes) => new BigInt64Array(bytes),
   BigUint64Array: (bytes) => new BigUint64Array(bytes),
 };
+
+/** Not a subclass, not even one of the same name: only the built-in prototypes say how long an element is. */
+function isBuiltInView(view: ArrayBufferView, type: string | undefined): type is string {
+  const prototype: unknown = Object.getPrototypeOf(view);
+  if (type === 'Buffer') return prototype === Buffer.prototype;
+  if (type === 'DataView') return prototype === DataView.prototype;
+  return Object.hasOwn(BYTE_TYPES, type ?? '') && Object.hasOwn(prototype as object, 'BYTES_PER_ELEMENT');
+}
 
 function base64(buffer: ArrayBufferLike, offset: number, length: number): string {
   return `"${Buffer.from(buffer, offset, length).toString('base64')}"`;

@@ -28,12 +28,21 @@ export class FakeLlmProvider implements LlmProvider {
   }
 
   async chat(request: ChatRequest, { signal }: { signal: AbortSignal }): Promise<ChatResponse> {
-    this.calls.push(structuredClone(request));
+    this.calls.push(copyOf(request));
     const scripted = this.script[Math.min(this.calls.length, this.script.length) - 1]!;
     const answer = typeof scripted === 'function' ? await untilAborted(signal, scripted(request)) : scripted;
     signal.throwIfAborted();
     if (answer instanceof Error) throw answer;
     return typeof answer === 'string' ? completion(request, answer) : structuredClone(answer);
+  }
+}
+
+/** The request as it is now; as it is where it holds what cannot be copied, such as a function. */
+function copyOf(request: ChatRequest): ChatRequest {
+  try {
+    return structuredClone(request);
+  } catch {
+    return { ...request };
   }
 }
 
