@@ -15,17 +15,19 @@ export interface SignalFree {
  * its place: were it handed its leader's own, one caller's abort would take the answer from the others.
  */
 export function takeSignal(args: unknown[]): SignalFree {
-  const place = args.findIndex((argument) => signalIn(argument) !== undefined);
-  if (place < 0) return { signal: undefined, argsForKey: args, argsWith: () => args };
+  let place = 0;
+  while (place < args.length && signalIn(args[place]) === undefined) place++;
+  if (place === args.length) return { signal: undefined, argsForKey: args, argsWith: () => args };
   const argsWith = (shared: AbortSignal | undefined): unknown[] =>
     args.with(place, args[place] instanceof AbortSignal ? shared : { ...(args[place] as object), signal: shared });
   return { signal: signalIn(args[place]), argsForKey: argsWith(undefined), argsWith };
 }
 
 function signalIn(argument: unknown): AbortSignal | undefined {
+  if (!isRecord(argument)) return undefined;
   if (argument instanceof AbortSignal) return argument;
-  if (!isRecord(argument) || !isPlain(argument)) return undefined;
-  return argument['signal'] instanceof AbortSignal ? argument['signal'] : undefined;
+  const { signal } = argument;
+  return signal instanceof AbortSignal && isPlain(argument) ? signal : undefined;
 }
 
 function isPlain(value: object): boolean {

@@ -89,11 +89,13 @@ export function resolveCall(
   };
 }
 
+type MaybeFilter = CacheableFilter | undefined;
+
 const NO_FILTERS: readonly CacheableFilter[] = [];
 
-function filtersOf(...filters: Array<CacheableFilter | undefined>): readonly CacheableFilter[] {
-  const given = filters.filter((filter) => filter !== undefined);
-  return given.length === 0 ? NO_FILTERS : given;
+function filtersOf(module: MaybeFilter, method: MaybeFilter, caller: MaybeFilter): readonly CacheableFilter[] {
+  if (module === undefined && method === undefined && caller === undefined) return NO_FILTERS;
+  return [module, method, caller].filter((filter) => filter !== undefined);
 }
 
 /**

@@ -180,9 +180,13 @@ export class LlmCache {
     return { ...this.ledger.snapshot(), tiers: this.tiers.all.map((tier) => tier.stats()) };
   }
 
-  /** Content-free events. @returns a function that removes the listener. */
-  on(listener: LlmCacheListener): () => void {
-    return this.events.on(listener);
+  /**
+   * Content-free events.
+   * @param wantsCalls Asked before the event of a single call is made; say no to be spared them. @default always
+   * @returns a function that removes the listener.
+   */
+  on(listener: LlmCacheListener, wantsCalls?: () => boolean): () => void {
+    return this.events.on(listener, wantsCalls);
   }
 
   /** Writes what is under way, within `storeTimeout`, and closes the stores this package made. Calls after it run uncached. */

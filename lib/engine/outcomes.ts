@@ -65,10 +65,13 @@ export class Outcomes {
   private end(call: Call, what: Omit<CacheOutcome, 'name' | 'key'>): void {
     this.ledger.count(what.status);
     const { onOutcome } = call.control;
-    if (onOutcome === undefined && !this.events.hasListeners) return;
-    const outcome: CacheOutcome = Object.assign(what, { name: call.name, key: call.key });
-    const durationMs = this.clock.monotonic() - call.startedAtMs;
-    this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome });
+    const someoneWantsCalls = this.events.someoneWantsCalls;
+    if (onOutcome === undefined && !someoneWantsCalls) return;
+    const outcome: CacheOutcome = { ...what, name: call.name, key: call.key };
+    if (someoneWantsCalls) {
+      const durationMs = this.clock.monotonic() - call.startedAtMs;
+      this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome });
+    }
     try {
       onOutcome?.(outcome);
     } catch {

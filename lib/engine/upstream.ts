@@ -138,7 +138,8 @@ export class Upstream {
   /** The upstream call of a flight, and what becomes of its answer. */
   private async fly(flight: CacheFlight, call: Call, produce: Produce, running?: CallFrame): Promise<Landing> {
     const [leader] = flight.passengers;
-    await leader!.versions; // taken before the call, so that an invalidation meanwhile shows
+    // Taken before the call, so that an invalidation meanwhile shows. Where they are at hand the call starts at once.
+    if (leader!.versions instanceof Promise) await leader!.versions;
     const changed = this.keyNow(call) !== call.key;
     const frame = running ?? this.frameOf(call, flight.signal, flight, leader!.groups);
     const { value, latencyMs } = await this.call(call, frame, produce);

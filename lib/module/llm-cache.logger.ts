@@ -8,7 +8,10 @@ export class LlmCacheLogger {
   private readonly logger = new Logger('LlmCache');
 
   constructor(llmCache: LlmCache) {
-    llmCache.on((event) => this.log(event));
+    llmCache.on(
+      (event) => this.log(event),
+      () => Logger.isLevelEnabled('debug'),
+    );
   }
 
   private log(event: LlmCacheEvent): void {
@@ -20,7 +23,7 @@ export class LlmCacheLogger {
       case 'rejected':
         return this.logger.warn(`${event.name}: an entry in ${event.tier} was not used (${event.problem}); the answer is computed anew.`);
       default:
-        if (Logger.isLevelEnabled('debug')) this.logger.debug(line(event));
+        this.logger.debug(line(event));
     }
   }
 }

@@ -15,23 +15,28 @@ export type LlmCacheListener = (event: LlmCacheEvent) => void;
 
 /** Tells listeners; what one throws reaches nobody. */
 export class EventSource {
-  private readonly listeners = new Set<LlmCacheListener>();
+  private readonly listeners = new Map<LlmCacheListener, () => boolean>();
   private readonly said = new Set<string>();
 
-  /** @returns a function that removes the listener. */
-  on(listener: LlmCacheListener): () => void {
+  /**
+   * @param wantsCalls Whether the listener has a use for the events of single calls at the moment; there are many.
+   * @returns a function that removes the listener.
+   */
+  on(listener: LlmCacheListener, wantsCalls = always): () => void {
     // A listener of its own per call, so that adding one twice and removing it once leaves one.
     const own: LlmCacheListener = (event) => listener(event);
-    this.listeners.add(own);
+    this.listeners.set(own, wantsCalls);
     return () => void this.listeners.delete(own);
   }
 
-  get hasListeners(): boolean {
-    return this.listeners.size > 0;
+  /** Whether anybody would look at the event of a single call. */
+  get someoneWantsCalls(): boolean {
+    for (const wantsCalls of this.listeners.values()) if (wantsCalls()) return true;
+    return false;
   }
 
   emit(event: LlmCacheEvent): void {
-    for (const listener of this.listeners) {
+    for (const listener of this.listeners.keys()) {
       try {
         listener(event);
       } catch {
@@ -49,3 +54,5 @@ export class EventSource {
 }
 
 const MAX_WARNINGS = 1_000;
+
+const always = (): boolean => true;

@@ -7,10 +7,9 @@ export const openAiChatShape: AnswerShape = {
   matches: (answer) => OBJECTS.has(answer['object']) || (Array.isArray(answer['choices']) && looksLikeCompletion(answer, answer['choices'])),
   inspect: (answer): Inspection => {
     const choices = Array.isArray(answer['choices']) ? (answer['choices'] as unknown[]) : [];
-    const refused = choices.length === 0 ? 'empty' : choices.map(refuseChoice).find((reason) => reason !== undefined);
     const first = choices[0];
     return {
-      refused,
+      refused: refuse(choices),
       usage: readUsage(answer['usage']),
       model: typeof answer['model'] === 'string' ? answer['model'] : undefined,
       finishReason: isRecord(first) && typeof first['finish_reason'] === 'string' ? first['finish_reason'] : undefined,
@@ -38,6 +37,15 @@ const REASONS: ReadonlyMap<unknown, RefusalReason> = new Map([
   ['content_filter', 'content-filter'],
   ['error', 'error'],
 ]);
+
+function refuse(choices: readonly unknown[]): RefusalReason | undefined {
+  if (choices.length === 0) return 'empty';
+  for (const choice of choices) {
+    const reason = refuseChoice(choice);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
 
 function refuseChoice(choice: unknown): RefusalReason | undefined {
   if (!isRecord(choice)) return 'empty';

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.js';
 import type { Tier } from './tier.js';
 
@@ -23,10 +22,8 @@ interface KnownVersion {
  * survive a restart. The scheme of versioned namespaces is memcached's ("namespacing", memcached wiki).
  */
 export class GroupVersions {
-  private readonly known = new LRUCache<string, KnownVersion>({
-    max: MAX_GROUPS,
-    dispose: (_known, _group, reason) => reason === 'evict' && this.forgotten(),
-  });
+  /** Oldest first. */
+  private readonly known = new Map<string, KnownVersion>();
   /** Bumps that the store has not confirmed: they are written again before the store is believed. */
   private readonly unconfirmed = new Map<string, string>();
   /** In a memory store, the version of every group that was never bumped. */
@@ -90,10 +87,6 @@ export class GroupVersions {
     return ageMs >= 0 && ageMs < TRUSTED_FOR_MS ? known.version : undefined;
   }
 
-  /** A bump that is forgotten must not bring old entries back: all are missed from here on. */
-  private forgotten(): void {
-    if (this.tier.isSynchronous) this.unbumped = newVersion();
-  }
 
   private async read(group: string): Promise<string> {
     const before = this.fresh(group);
@@ -141,8 +134,17 @@ export class GroupVersions {
 
   private remember(group: string, version: string): KnownVersion {
     const known = { version, readAtMs: this.clock.now() };
+    this.known.delete(group);
     this.known.set(group, known);
+    if (this.known.size > MAX_GROUPS) this.forgetOldest();
     return known;
+  }
+
+  /** A bump in a memory store that is forgotten must not bring old entries back: all are missed from here on. */
+  private forgetOldest(): void {
+    const [oldest] = this.known.keys();
+    this.known.delete(oldest!);
+    if (this.tier.isSynchronous) this.unbumped = newVersion();
   }
 }
 
