@@ -16,11 +16,20 @@ export interface SignalFree {
  */
 export function takeSignal(args: unknown[]): SignalFree {
   let place = 0;
-  while (place < args.length && signalIn(args[place]) === undefined) place++;
+  while (place < args.length && signalAt(args, place) === undefined) place++;
   if (place === args.length) return { signal: undefined, argsForKey: args, argsWith: () => args };
   const argsWith = (shared: AbortSignal | undefined): unknown[] =>
     args.with(place, args[place] instanceof AbortSignal ? shared : { ...(args[place] as object), signal: shared });
   return { signal: signalIn(args[place]), argsForKey: argsWith(undefined), argsWith };
+}
+
+/** Arguments that cannot be looked into are none of ours; the key will refuse them. */
+function signalAt(args: readonly unknown[], place: number): AbortSignal | undefined {
+  try {
+    return signalIn(args[place]);
+  } catch {
+    return undefined;
+  }
 }
 
 function signalIn(argument: unknown): AbortSignal | undefined {

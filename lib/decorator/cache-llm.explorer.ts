@@ -24,12 +24,21 @@ export class CacheLlmExplorer implements OnModuleInit {
 
   private visit(instance: unknown): void {
     if (typeof instance !== 'object' || instance === null) return;
-    const prototype = Object.getPrototypeOf(instance) as { constructor: { name: string } } | null;
+    const prototype = prototypeOf(instance);
     const methods = methodsOf(prototype);
     if (methods.length === 0) return;
     // An instance may have served an app that is closed by now.
     if (hostOf(instance)?.isClosed ?? true) setHost(instance, this.interceptor);
     if (hostOf(instance) !== this.interceptor) return;
     for (const method of methods) this.interceptor.claim(method, prototype!.constructor);
+  }
+}
+
+/** A provider may be a Proxy that lets nobody look. */
+function prototypeOf(instance: object): { constructor: { name: string } } | null {
+  try {
+    return Object.getPrototypeOf(instance) as { constructor: { name: string } } | null;
+  } catch {
+    return null;
   }
 }

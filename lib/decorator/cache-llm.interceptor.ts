@@ -6,6 +6,7 @@ import type { MethodDefaults } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
 import { takeSignal } from './abort-signals.js';
 import type { MethodHost } from './host.js';
+import { isStream, type KnownReturn } from './return-kind.js';
 import { call, identityOf, partsOf, runtimeOf, type CachedMethod } from './cached-method.js';
 
 const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
@@ -17,6 +18,8 @@ const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
 export class CacheLlmInterceptor implements MethodHost {
   /** Who has each identity: two methods, or two classes, must not share one by accident. */
   private readonly owners = new Map<string, { method: unknown; runtime: unknown }>();
+  /** What methods whose declaration does not say have turned out to return. */
+  private readonly learned = new WeakMap<CachedMethod, KnownReturn>();
   /** The identities claimed so far, by method and class. */
   private readonly identities = new WeakMap<CachedMethod, WeakMap<object, string>>();
 
@@ -31,15 +34,20 @@ export class CacheLlmInterceptor implements MethodHost {
 
   /** Runs a decorated method through the cache. */
   intercept(method: CachedMethod, instance: object, args: unknown[]): unknown {
-    if (method.returns === 'other') return this.runBeside(method, instance, args);
+    const returns = this.learned.get(method) ?? method.returns;
+    if (returns === 'other') return this.runBeside(method, instance, args);
     const { signal, argsWith, argsForKey } = takeSignal(args);
     const { parts, defaults } = this.prepare(method, instance, argsForKey);
     const run = ({ signal: shared }: UpstreamCall): unknown => Reflect.apply(method.original, instance, argsWith(shared));
-    if (method.returns === 'promise' || ambient().control?.onlyIfCached) return this.llmCache.run(parts, run, { signal }, defaults);
+    if (returns === 'promise' || ambient().control?.onlyIfCached) return this.llmCache.run(parts, run, { signal }, defaults);
     // The declaration does not say what the method returns, so its first call shows it.
     const probed = this.llmCache.probe(parts, run, { signal }, defaults);
-    method.returns = 'answer' in probed ? 'promise' : 'other';
-    return 'answer' in probed ? probed.answer : probed.result;
+    if ('answer' in probed) {
+      this.learned.set(method, 'promise');
+      return probed.answer;
+    }
+    if (isStream(probed.result)) this.learned.set(method, 'other');
+    return probed.result;
   }
 
   get isClosed(): boolean {
@@ -85,7 +93,7 @@ export class CacheLlmInterceptor implements MethodHost {
         },
       };
     } catch (error) {
-      const bypass = LlmCacheConfigError.isInstance(error) ? error.message : 'a function in its @CacheLlm options threw, or its `tags` gave no list of texts';
+      const bypass = LlmCacheConfigError.isInstance(error) ? error.message : 'a function in its @CacheLlm options threw, or gave something else than it should (a promise, say)';
       return { parts: { name: identityOf(method, runtime.name), input: args }, defaults: { bypass } };
     }
   }

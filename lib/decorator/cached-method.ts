@@ -1,4 +1,5 @@
 import { PARTS_OF } from '../core/parts-of.js';
+import { ignoreRejection, isThenable } from '../core/thenable.js';
 import type { KeyParts } from '../core/types.js';
 import { takeSignal } from './abort-signals.js';
 import type { CacheLlmOptions } from './cache-llm-options.js';
@@ -17,7 +18,7 @@ export interface CachedMethod {
   readonly property: string | symbol;
   readonly original: AnyMethod;
   readonly options: CacheLlmOptions;
-  returns: KnownReturn;
+  readonly returns: KnownReturn;
 }
 
 type Registry = Map<string | symbol, CachedMethod>;
@@ -70,9 +71,15 @@ export function runtimeOf(instance: object): { name: string } {
   return prototype?.constructor ?? Object;
 }
 
-/** Runs a function of the options the way the method itself is run. */
+/**
+ * Runs a function of the options the way the method itself is run.
+ * @throws TypeError when it answers with a promise: what a call is has to be known at once.
+ */
 export function call<T>(run: (...args: never[]) => T, instance: unknown, args: readonly unknown[]): T {
-  return Reflect.apply(run, instance, args) as T;
+  const result = Reflect.apply(run, instance, args) as T;
+  if (!isThenable(result)) return result;
+  ignoreRejection(result);
+  throw new TypeError('answered with a promise');
 }
 
 /** A trailing `undefined` equals an argument left out. */

@@ -1,3 +1,4 @@
+import { ignoreRejection, isThenable } from '../core/thenable.js';
 import { inspectAnswer, type AnswerShape, type Inspection } from '../policy/gate.js';
 import { openAiChatShape } from '../policy/openai-chat-shape.js';
 import type { Call } from './call.js';
@@ -7,7 +8,7 @@ const ANSWER_SHAPES: readonly AnswerShape[] = [openAiChatShape];
 
 /** The gate as one call sees it: the built-in rules, then every filter of the user's. A filter can only refuse. */
 export function admits(call: Call, answer: unknown, stored: boolean): Inspection {
-  const inspection = inspectAnswer(answer, ANSWER_SHAPES);
+  const inspection = inspect(answer);
   if (inspection.refused !== undefined) return inspection;
   const { usage, model, finishReason } = inspection;
   const context = { name: call.name, stored, usage, model, finishReason };
@@ -16,13 +17,21 @@ export function admits(call: Call, answer: unknown, stored: boolean): Inspection
     : { ...inspection, refused: 'not-cacheable' };
 }
 
+/** An answer that throws when it is looked at reaches its caller all the same. */
+function inspect(answer: unknown): Inspection {
+  try {
+    return inspectAnswer(answer, ANSWER_SHAPES);
+  } catch {
+    return { refused: 'unstorable' };
+  }
+}
+
 /** A filter that throws, or that answers with a promise, has not said yes. */
 function isYes(filter: () => unknown): boolean {
   try {
     const verdict = filter();
-    if (!(verdict instanceof Promise)) return Boolean(verdict);
-    verdict.catch(() => undefined);
-    return false;
+    ignoreRejection(verdict);
+    return !isThenable(verdict) && Boolean(verdict);
   } catch {
     return false;
   }

@@ -15,7 +15,8 @@ const storage = (registry[STORAGE] ??= new AsyncLocalStorage<Ambient>());
 
 /** What surrounds the code that is running: the cache control of `withCacheControl`, and the call it runs inside. */
 export function ambient(): Ambient {
-  return storage.getStore() ?? NOTHING;
+  const present = storage.getStore();
+  return present === undefined || present.frame?.ended ? NOTHING : present;
 }
 
 const NOTHING: Ambient = {};

@@ -41,13 +41,16 @@ export class CallFrame {
     readonly parent: CallFrame | undefined,
   ) {}
 
+  /** Set when the call has ended: what it left running, such as a timer, is no part of it any more. */
+  ended = false;
+
   /** Whether the call with this key is one of those under way here. */
   isInside(key: string): boolean {
     return this.key === key || (this.parent?.isInside(key) ?? false);
   }
 
   report(inner: InnerReport): void {
-    this.reports.push(inner);
+    if (!this.ended) this.reports.push(inner);
   }
 
   /** Whether the tokens and the time of this call are in the books already, by the calls inside it. */

@@ -1,6 +1,7 @@
-import { isRecord } from '../core/check-options.js';
+import { isRecord, stringOrNumber } from '../core/check-options.js';
 import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
 import { durationMs } from '../core/duration.js';
+import { ignoreRejection } from '../core/thenable.js';
 import type { CacheableFilter, CacheControl, KeyParts, ModelConfig } from '../core/types.js';
 import { canonicalForm } from '../key/canonical-form.js';
 import { digest } from '../key/digest.js';
@@ -58,7 +59,7 @@ export function resolveCall(
 ): Call {
   const { frame, control: outer } = ambient();
   const control = withDefaults(mergeCacheControl(outer, caller.control), defaults);
-  let bypassReason = reasonToBypass(settings, control, defaults);
+  let bypassReason = reasonToBypass(settings, control, defaults) ?? wrongSignal(caller.signal);
   let document: KeyDocument | undefined;
   let key: string | undefined;
   if (bypassReason === undefined) {
@@ -80,13 +81,26 @@ export function resolveCall(
     parts,
     bypassReason,
     control,
-    model: mergeConfig(settings.model, parts?.model),
+    model: configurationOf(settings, parts),
     filters: filtersOf(settings.cacheable, defaults.cacheable, caller.cacheable),
     revive: defaults.revive,
-    signal: inner(frame?.signal, caller.signal),
+    signal: inner(frame?.signal, caller.signal instanceof AbortSignal ? caller.signal : undefined),
     parent: frame,
     startedAtMs,
   };
+}
+
+function wrongSignal(signal: unknown): string | undefined {
+  return signal === undefined || signal instanceof AbortSignal ? undefined : 'the option `signal` is no AbortSignal';
+}
+
+/** The model configuration for calls made inside; where it cannot be read, the module's. */
+function configurationOf(settings: Settings, parts: KeyParts | undefined): ModelConfig {
+  try {
+    return mergeConfig(settings.model, parts?.model);
+  } catch {
+    return settings.model;
+  }
 }
 
 type MaybeFilter = CacheableFilter | undefined;
@@ -104,6 +118,7 @@ function filtersOf(module: MaybeFilter, method: MaybeFilter, caller: MaybeFilter
  */
 export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl): KeyDocument {
   if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
+  checkParts(parts);
   if (parts.model !== undefined && !isConfig(parts.model)) throw new UncacheableInputError('model', 'not a plain object');
   const configuration = mergeConfig(settings.model, parts.model);
   refuseStateful('model', configuration);
@@ -141,6 +156,18 @@ export function groupOf(namespace: string, kind: 'name' | 'scope' | 'tag', value
 export function shortName(name: string): string {
   const at = name.indexOf('#');
   return at > 0 && name.startsWith(`${name.slice(0, at)}.`, at + 1) ? name.slice(at + 1) : name;
+}
+
+const PARTS: ReadonlySet<string> = new Set(['name', 'input', 'model', 'version', 'scope']);
+
+/** A part that is not known would not be in the key. */
+function checkParts(parts: KeyParts): void {
+  for (const part of Object.keys(parts)) {
+    if (!PARTS.has(part)) throw new UncacheableInputError(part, 'none of the key parts (name, input, model, version, scope)');
+  }
+  if (parts.version !== undefined && !stringOrNumber.test(parts.version)) {
+    throw new UncacheableInputError('version', 'neither a non-empty string nor a finite number');
+  }
 }
 
 /** What shows nothing when it is merged (a promise, a Map) would silently drop out of the key. */
@@ -209,7 +236,7 @@ function refuseStateful(path: string, request: Record<string, unknown>): void {
 }
 
 function resolveScope({ scope: option }: Settings, given: KeyParts['scope']): string | number | undefined {
-  const scope: unknown = given === undefined || given === '' ? callResolver(option) : given;
+  const scope: unknown = given === undefined || given === null || given === '' ? callResolver(option) : given;
   if (scope === undefined || scope === null || scope === '') {
     if (option?.required) throw new ScopeRequiredError();
     return undefined;
@@ -220,7 +247,9 @@ function resolveScope({ scope: option }: Settings, given: KeyParts['scope']): st
 
 function callResolver(option: Settings['scope']): unknown {
   try {
-    return option?.resolve();
+    const scope: unknown = option?.resolve();
+    ignoreRejection(scope);
+    return scope;
   } catch {
     throw new UncacheableInputError('scope', 'unknown, because scope.resolve threw');
   }

@@ -63,6 +63,7 @@ export class EntryReader {
   }
 
   private open(call: Call, held: HeldEntry, tier: number): Envelope | undefined {
+    if (this.tiers.isRemoved(call.key!, held.text)) return undefined;
     if (held.opened !== undefined) return held.opened as Envelope;
     const opened = openEnvelope(held.text, call.key!);
     if (typeof opened === 'object') {

@@ -54,10 +54,12 @@ export class EntryWriter {
     const { versions, latencyMs, usage, model, finishReason } = answer;
     const createdAtMs = nowMs - answer.ageMs;
     const expiresAtMs = expiryOf({ ttlMs: controlTtlMs(this.settings, call.control), jitter: this.settings.jitter }, createdAtMs);
+    const ttlMs = remainingMs(expiresAtMs, nowMs);
+    if (ttlMs === 0) return 'too-old';
     const key = call.key!;
     const text = sealEnvelope({ key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, payload });
     try {
-      await this.tiers.write(key, text, remainingMs(expiresAtMs, nowMs));
+      await this.tiers.write(key, text, ttlMs);
       return undefined;
     } catch {
       return 'store-failed'; // the tier has told its listener why

@@ -15,10 +15,20 @@ import { documentOf, resolveCall, type Call, type Caller, type MethodDefaults } 
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
 import { EntryReader, type Found } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
-import { groupsToBump } from './invalidation.js';
+import { checkOwnKey, groupsToBump } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
 import { untilAborted } from './until-aborted.js';
 import { Upstream, type Produce } from './upstream.js';
+
+/** The options of a call in two parts. Options that cannot be read make the call bypass the cache. */
+function callerOf(options: CallOptions): [Caller, MethodDefaults] {
+  try {
+    const { signal, cacheable, ...control } = options;
+    return [{ signal, cacheable, control }, {}];
+  } catch {
+    return [{}, { bypass: 'its options cannot be read' }];
+  }
+}
 
 /** Counts since start, and how full each tier is. */
 export interface LlmCacheStats extends LedgerTotals {
@@ -42,6 +52,7 @@ export class LlmCache {
   private readonly outcomes: Outcomes;
   private readonly upstream: Upstream;
   private closed = false;
+  private running = 0;
 
   /**
    * @param providerId The LlmProvider that what is cached here may call; joins every key.
@@ -73,8 +84,7 @@ export class LlmCache {
    * const answer = await llmCache.wrap({ name: 'glossary', input: { term } }, () => this.client.explain(term));
    */
   wrap<T>(key: KeyParts, produce: (call: UpstreamCall) => Promise<T> | T, options: CallOptions = {}): Promise<T> {
-    const { signal, cacheable, ...control } = options;
-    return this.run(key, produce, { signal, cacheable, control }, {}) as Promise<T>;
+    return this.run(key, produce, ...callerOf(options)) as Promise<T>;
   }
 
   /** @internal The life of a call: resolve, look up, serve or call upstream. */
@@ -87,7 +97,15 @@ export class LlmCache {
     if (call.key === undefined) return this.upstream.bypass(call, produce);
     const found = call.control.noCache ? undefined : this.reader.find(call);
     if (!(found instanceof Promise)) return this.serve(call, found, produce);
-    return untilAborted(call.signal, found).then((late) => this.serve(call, late, produce));
+    return this.tracked(untilAborted(call.signal, found).then((late) => this.serve(call, late, produce)));
+  }
+
+  /** A call that goes on after `close` may open a store of ours again; the last one closes it. */
+  private tracked<T>(work: Promise<T>): Promise<T> {
+    this.running++;
+    return work.finally(() => {
+      if (--this.running === 0 && this.closed) void this.tiers.close(this.settings.storeTimeoutMs);
+    });
   }
 
   /** @internal Like {@link run}, for a method that may not return a promise at all: it is run at once to see. */
@@ -112,7 +130,7 @@ export class LlmCache {
     if (call.signal?.aborted) return this.outcomes.aborted(call); // while a store was read
     if (found !== undefined) return this.outcomes.hit(call, found);
     if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
-    return this.upstream.share(call, produce);
+    return this.tracked(this.upstream.share(call, produce));
   }
 
   /**
@@ -155,6 +173,7 @@ export class LlmCache {
   async invalidate(target: InvalidationTarget): Promise<void> {
     const groups = groupsToBump(this.settings.namespace, target);
     const key = target.key === undefined || typeof target.key === 'string' ? target.key : this.keyFor(target.key);
+    if (key !== undefined) checkOwnKey(this.settings.namespace, key);
     await this.remove(groups, key);
   }
 

@@ -1,10 +1,14 @@
 import type { Clock } from '../core/clock.js';
+import { ignoreRejection } from '../core/thenable.js';
 import type { CacheOutcome } from '../core/types.js';
 import type { EventSource } from '../observability/events.js';
 import type { Ledger } from '../observability/ledger.js';
 import type { Call } from './call.js';
 import type { Found } from './entry-reader.js';
 import type { Landing } from './landing.js';
+
+/** A method that was tried has returned something else than a promise, or thrown at once. */
+export const NOT_A_PROMISE = Symbol('not a promise');
 
 /** Reasons to bypass that nobody has to act on. */
 const EXPECTED: ReadonlySet<string> = new Set([
@@ -42,7 +46,8 @@ export class Outcomes {
   }
 
   /** The call failed upstream, alone or with others. */
-  failed(call: Call, status: 'miss' | 'coalesced' | 'bypass'): void {
+  failed(call: Call, status: 'miss' | 'coalesced' | 'bypass', error: unknown): void {
+    if (error === NOT_A_PROMISE) return this.bypass(call, 'not a promise');
     call.parent?.report({ refused: 'error', ageMs: 0, versions: [] });
     this.end(call, { status, stored: false, reason: call.signal?.aborted ? 'aborted' : 'error' });
   }
@@ -73,7 +78,7 @@ export class Outcomes {
       this.events.emit({ type: outcome.status, name: call.name, durationMs, outcome });
     }
     try {
-      onOutcome?.(outcome);
+      ignoreRejection(onOutcome?.(outcome));
     } catch {
       // The answer is the caller's, whatever its observer does.
     }

@@ -14,7 +14,7 @@ import { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { EntryWriter } from './entry-writer.js';
 import type { CacheFlight, Landing, Passenger } from './landing.js';
-import type { Outcomes } from './outcomes.js';
+import { NOT_A_PROMISE, type Outcomes } from './outcomes.js';
 import { untilAborted } from './until-aborted.js';
 
 export type Produce = (call: UpstreamCall) => unknown;
@@ -22,6 +22,7 @@ export type Produce = (call: UpstreamCall) => unknown;
 /** Everything that happens when no stored answer will do. */
 export class Upstream {
   private readonly flights = new SingleFlight<Landing, Passenger>();
+  private readonly frames = new WeakMap<CacheFlight, CallFrame>();
 
   constructor(
     private readonly settings: Settings,
@@ -58,16 +59,22 @@ export class Upstream {
    * of a flight; anything else is handed back as it is.
    */
   probe(call: Call, produce: Produce): { result: unknown } | { answer: Promise<unknown> } {
-    const controller = new AbortController();
-    const frame = this.frameOf(call, controller.signal, undefined);
-    const result = runInFrame(frame, controlInside(call), () => produce({ signal: controller.signal }));
-    if (!isThenable(result)) {
-      this.outcomes.bypass(call, 'not a promise');
-      return { result };
-    }
-    Promise.resolve(result).catch(() => undefined); // whoever waits for the answer hears of it
-    if (call.key === undefined) return { answer: this.alone(call, () => result, call.bypassReason!, frame) };
-    return { answer: this.lead(call, () => result, { frame, controller }) };
+    let returned: { result: unknown } | { error: unknown } | undefined;
+    const start = (upstream: UpstreamCall): unknown => {
+      try {
+        const result = produce(upstream);
+        if (isThenable(result)) return result;
+        returned = { result };
+      } catch (error) {
+        returned = { error };
+      }
+      throw NOT_A_PROMISE;
+    };
+    const answer = call.key === undefined ? this.alone(call, start, call.bypassReason!) : this.lead(call, start, false);
+    if (returned === undefined) return { answer };
+    answer.catch(() => undefined);
+    if ('error' in returned) throw returned.error;
+    return returned;
   }
 
   /** Nobody joins a matching flight any more, and its answer is not stored. */
@@ -75,19 +82,19 @@ export class Upstream {
     this.flights.fence(
       (flight) =>
         flight.key === key ||
-        flight.passengers.some((passenger) => passenger.groups.some((group) => groups.includes(group))),
+        flight.passengers.some((passenger) => passenger.groups.some((group) => groups.includes(group))) ||
+        this.frames.get(flight)?.versions.some(([group]) => groups.includes(group)) === true,
     );
   }
 
-  private async lead(call: Call, produce: Produce, running?: { frame: CallFrame; controller: AbortController }): Promise<unknown> {
-    const flight = this.flights.start(call.key!, this.passenger(call), (own) => this.fly(own, call, produce, running?.frame));
-    flight.signal.addEventListener('abort', () => running?.controller.abort(flight.signal.reason));
+  private async lead(call: Call, produce: Produce, waitForVersions = true): Promise<unknown> {
+    const flight = this.flights.start(call.key!, this.passenger(call), (own) => this.fly(own, call, produce, waitForVersions));
     try {
       const landing = (await this.waitFor(flight, call)) as Landing;
       this.outcomes.miss(call, landing);
       return landing.value;
     } catch (error) {
-      this.outcomes.failed(call, 'miss');
+      this.outcomes.failed(call, 'miss', error);
       throw error;
     }
   }
@@ -97,7 +104,7 @@ export class Upstream {
     try {
       return await this.waitFor(flight, call, { ms: this.settings.followerTimeoutMs, clock: this.clock });
     } catch (error) {
-      this.outcomes.failed(call, 'coalesced');
+      this.outcomes.failed(call, 'coalesced', error);
       throw error;
     }
   }
@@ -111,7 +118,8 @@ export class Upstream {
   /** The versions a flight started with must hold still: another app on the same store may have bumped them. */
   private mayJoin(flight: CacheFlight): boolean {
     const { versions } = flight.passengers[0]!;
-    return versions instanceof Promise || this.versions.areCurrent(versions) !== false;
+    const current = versions instanceof Promise || this.versions.areCurrent(versions) !== false;
+    return current && this.versions.areCurrent(this.frames.get(flight)?.versions ?? []) !== false;
   }
 
   /** A follower brings its own tags; all other groups are in the key, and so the leader's too. */
@@ -136,14 +144,20 @@ export class Upstream {
   }
 
   /** The upstream call of a flight, and what becomes of its answer. */
-  private async fly(flight: CacheFlight, call: Call, produce: Produce, running?: CallFrame): Promise<Landing> {
+  private async fly(flight: CacheFlight, call: Call, produce: Produce, waitForVersions: boolean): Promise<Landing> {
     const [leader] = flight.passengers;
     // Taken before the call, so that an invalidation meanwhile shows. Where they are at hand the call starts at once.
-    if (leader!.versions instanceof Promise) await leader!.versions;
+    if (waitForVersions && leader!.versions instanceof Promise) await leader!.versions;
     const changed = this.keyNow(call) !== call.key;
-    const frame = running ?? this.frameOf(call, flight.signal, flight, leader!.groups);
-    const { value, latencyMs } = await this.call(call, frame, produce);
-    return this.land(flight, frame, value, latencyMs, changed);
+    if (changed) this.flights.fence((running) => running === flight); // what comes answers another question
+    const frame = this.frameOf(call, flight.signal, flight, leader!.groups);
+    this.frames.set(flight, frame);
+    try {
+      const { value, latencyMs } = await this.call(call, frame, produce);
+      return await this.land(flight, frame, value, latencyMs, changed);
+    } finally {
+      frame.ended = true;
+    }
   }
 
   /** The key again, right before the call: the caller may have gone on writing to its arguments while a store was read. */
@@ -159,8 +173,8 @@ export class Upstream {
     return new CallFrame(call.key, call.model, signal, groups, flight ?? call.parent?.flight, call.parent);
   }
 
-  private async alone(call: Call, produce: Produce, reason: string, running?: CallFrame): Promise<unknown> {
-    const frame = running ?? this.frameOf(call, call.signal ?? new AbortController().signal, undefined);
+  private async alone(call: Call, produce: Produce, reason: string): Promise<unknown> {
+    const frame = this.frameOf(call, call.signal ?? new AbortController().signal, undefined);
     try {
       const { value } = await untilAborted(call.signal, this.call(call, frame, produce));
       const { refused, usage, model, finishReason } = admits(call, value, false);
@@ -169,22 +183,24 @@ export class Upstream {
       this.outcomes.bypass(call, reason);
       return value;
     } catch (error) {
-      this.outcomes.failed(call, 'bypass');
+      this.outcomes.failed(call, 'bypass', error);
       throw error;
+    } finally {
+      frame.ended = true;
     }
   }
 
   private async call(call: Call, frame: CallFrame, produce: Produce): Promise<{ value: unknown; latencyMs: number }> {
     const startedAtMs = this.clock.monotonic();
     const elapsedMs = (): number => this.clock.monotonic() - startedAtMs;
-    let failed = true;
     try {
       const value = await runInFrame(frame, controlInside(call), async () => produce({ signal: frame.signal }));
-      failed = false;
+      if (!frame.isAccountedFor) this.ledger.countUpstream(false, elapsedMs());
       return { value, latencyMs: elapsedMs() };
-    } finally {
-      if (!frame.isAccountedFor) this.ledger.countUpstream(failed, elapsedMs());
-      if (failed) await this.writer.disown(frame);
+    } catch (error) {
+      if (!frame.isAccountedFor && error !== NOT_A_PROMISE) this.ledger.countUpstream(true, elapsedMs());
+      await this.writer.disown(frame);
+      throw error;
     }
   }
 
@@ -204,7 +220,8 @@ export class Upstream {
     };
     let refused = frame.refused ?? inspection.refused ?? reasonNotToKeep(flight, changed);
     if (keeper === undefined) refused ??= 'no-store';
-    const payload = refused === undefined || flight.callerCount > 1 ? this.writer.encode(call, value) : undefined;
+    const wanted = refused === undefined || (flight.callerCount > 1 && !changed);
+    const payload = wanted ? this.writer.encode(call, value) : undefined;
     if (payload === undefined) refused ??= 'unstorable';
     if (payload !== undefined && refused === undefined) refused = await this.writer.store(keeper!, payload, answer);
     flight.stored = refused === undefined;

@@ -91,8 +91,8 @@ function countNodes(count: number): void {
 function writeContent(value: object): string {
   if (Array.isArray(value)) return writeArray(value);
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) return writeFields(value);
-  return writeBuiltIn(value) ?? writeInstance(value, prototype as object);
+  if (prototype === Object.prototype) return writeFields(value);
+  return writeBuiltIn(value) ?? (prototype === null ? writeFields(value) : writeInstance(value, prototype as object));
 }
 
 function refuseSymbolKeys(value: object): void {
@@ -101,6 +101,7 @@ function refuseSymbolKeys(value: object): void {
 
 function writeArray(array: readonly unknown[]): string {
   refuseSymbolKeys(array);
+  if (!Array.isArray(Object.getPrototypeOf(array))) throw new Refusal('an instance of a subclass of Array');
   countNodes(array.length);
   let text = `a${array.length}:`;
   let present = array.length;
@@ -158,6 +159,7 @@ function sorted(keys: string[]): string[] {
 function writeBuiltIn(value: object): string | undefined {
   if (types.isDate(value) || types.isMap(value) || types.isSet(value) || types.isRegExp(value) || value instanceof URL || ArrayBuffer.isView(value)) {
     refuseSymbolKeys(value);
+    if (isOfSubclass(value)) throw new Refusal(`an instance of a subclass of ${typeName(value)}`);
     if (hasNamedFields(value)) throw new Refusal(`a ${typeName(value)} with fields of its own`);
   }
   if (types.isDate(value)) return `D${write(value.getTime())}`;
@@ -190,6 +192,13 @@ function writeInstance(value: object, prototype: object): string {
   if (Object.keys(value).length === 0) throw new Refusal('an instance whose state cannot be seen');
   if (inheritsData(value)) throw new Refusal('an object with data on its prototype');
   return writeFields(value);
+}
+
+/** A subclass may hold what its content does not show. Built-in prototypes sit right above `Object.prototype`, bytes one higher. */
+function isOfSubclass(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (ArrayBuffer.isView(value)) return prototype === null || !(Object.hasOwn(prototype, 'BYTES_PER_ELEMENT') || prototype === Buffer.prototype || value instanceof DataView);
+  return prototype === null || Object.getPrototypeOf(Object.getPrototypeOf(prototype) ?? prototype) !== null;
 }
 
 /** Looking at the fields of long bytes would take far longer than hashing them; nobody gives those names. */

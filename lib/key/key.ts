@@ -26,7 +26,12 @@ const KEY_SCHEMA = 'llm1';
  * @throws UncacheableInputError naming the path of a value that has no canonical form.
  */
 export function keyOf(document: KeyDocument): string {
-  return `${KEY_SCHEMA}.${encodeNamespace(document.namespace)}.${fingerprint(document)}`;
+  return keyPrefix(document.namespace) + fingerprint(document);
+}
+
+/** What every key of a namespace starts with. */
+export function keyPrefix(namespace: string): string {
+  return `${KEY_SCHEMA}.${encodeNamespace(namespace)}.`;
 }
 
 function fingerprint({ namespace, scope, name, provider, versions, sample, model, input }: KeyDocument): string {

@@ -33,7 +33,7 @@ export class LlmService {
     const signal = options.signal ?? (own instanceof AbortSignal ? own : undefined);
     return this.llmCache.wrap(
       this.partsOf(request),
-      async (call) => checked(provider, await provider.chat(whole as ChatRequest, call)),
+      async (call) => checked(provider, await provider.chat(snapshot(whole as ChatRequest), call)),
       { ...options, signal },
     );
   }
@@ -66,6 +66,15 @@ export class LlmService {
     throw new LlmCacheConfigError(
       'LlmService has no LlmProvider. Give LlmCacheModule the option "provider", such as openAiProvider(new OpenAI()).',
     );
+  }
+}
+
+/** The request as it was when its key was derived, whatever the caller does to its messages meanwhile. */
+function snapshot(request: ChatRequest): ChatRequest {
+  try {
+    return structuredClone(request);
+  } catch {
+    return request; // it holds what has no copy, and so no key either
   }
 }
 

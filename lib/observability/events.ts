@@ -1,3 +1,4 @@
+import { ignoreRejection } from '../core/thenable.js';
 import type { CacheOutcome } from '../core/types.js';
 
 /** What the module tells a listener. Never a prompt, an argument or an answer. */
@@ -38,7 +39,7 @@ export class EventSource {
   emit(event: LlmCacheEvent): void {
     for (const listener of this.listeners.keys()) {
       try {
-        listener(event);
+        ignoreRejection(listener(event));
       } catch {
         // A broken listener must not break the call it watches.
       }

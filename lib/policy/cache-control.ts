@@ -1,6 +1,7 @@
 import {
   aFunction,
   checkOptions,
+  isRecord,
   duration,
   durationOrFalse,
   either,
@@ -9,6 +10,7 @@ import {
   trueOrFalse,
   type OptionRules,
 } from '../core/check-options.js';
+import { ignoreRejection } from '../core/thenable.js';
 import type { CacheControl, CacheOutcome } from '../core/types.js';
 
 export const cacheControlRules: OptionRules<CacheControl> = {
@@ -31,9 +33,13 @@ export function checkCacheControl(owner: string, control: unknown): void {
 /** The control of a call that says nothing. */
 export const NO_CONTROL: CacheControl = Object.freeze({});
 
+function isControl(control: CacheControl | undefined): control is CacheControl {
+  return isRecord(control);
+}
+
 /** The inner control over the outer: fields override, tags are united, every `onOutcome` is told. */
 export function mergeCacheControl(outer: CacheControl | undefined, inner: CacheControl | undefined): CacheControl {
-  if (outer === undefined || inner === undefined) return inner ?? outer ?? NO_CONTROL;
+  if (!isControl(outer) || !isControl(inner)) return inner ?? outer ?? NO_CONTROL;
   const given = Object.fromEntries(Object.entries(inner).filter(([, value]) => value !== undefined));
   return {
     ...outer,
@@ -56,9 +62,9 @@ function both(outer: OnOutcome | undefined, inner: OnOutcome | undefined): OnOut
   if (outer === undefined || inner === undefined) return outer ?? inner;
   return (outcome) => {
     try {
-      inner(outcome);
+      ignoreRejection(inner(outcome));
     } finally {
-      outer(outcome);
+      ignoreRejection(outer(outcome));
     }
   };
 }

@@ -12,6 +12,7 @@ export type RefusalReason =
   | 'not-cacheable'
   | 'unstorable'
   | 'too-large'
+  | 'too-old'
   | 'invalidated'
   | 'input-changed'
   | 'no-store'

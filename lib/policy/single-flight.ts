@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../core/clock.js';
 import { WaitNode } from './wait-graph.js';
 
@@ -27,6 +28,7 @@ export class Flight<Landing, Passenger> extends WaitNode {
     private readonly leave: (flight: Flight<Landing, Passenger>) => void,
   ) {
     super();
+    setMaxListeners(0, this.signal); // every call made inside listens to it
     this.landing = new Promise((resolve) => (this.land = resolve));
     this.landing.catch(() => undefined); // every caller may have left
   }
@@ -64,6 +66,7 @@ export class Flight<Landing, Passenger> extends WaitNode {
         resolve(FOLLOWER_TIMEOUT);
       });
       this.callers.add(caller);
+      if (signal !== undefined) setMaxListeners(0, signal); // one request may make many calls
       signal?.addEventListener('abort', onAbort, { once: true });
       this.landing.finally(stop).then(resolve, reject);
       if (signal?.aborted) onAbort(); // while the caller was on its way here
@@ -91,7 +94,10 @@ export class Flight<Landing, Passenger> extends WaitNode {
 
 /** The flights of one cache. */
 export class SingleFlight<Landing, Passenger> {
+  /** The flight of each key that can be joined. */
   private readonly flights = new Map<string, Flight<Landing, Passenger>>();
+  /** Every flight that has not landed, also one that lost its place to a newer one. */
+  private readonly airborne = new Set<Flight<Landing, Passenger>>();
 
   get(key: string): Flight<Landing, Passenger> | undefined {
     return this.flights.get(key);
@@ -110,18 +116,20 @@ export class SingleFlight<Landing, Passenger> {
       if (this.flights.get(key) === own) this.flights.delete(key);
     });
     flight.passengers.push(leader);
+    this.airborne.add(flight);
     this.flights.get(key)?.replacedBy(flight);
     this.flights.set(key, flight);
-    flight.takeOff(produce);
+    flight.takeOff((own) => produce(own).finally(() => this.airborne.delete(own)));
     return flight;
   }
 
-  /** Fences what matches: nobody joins it any more, and its answer is not stored. */
+  /** Fences what matches, and what waits for it: nobody joins it any more, and its answer is not stored. */
   fence(matches: (flight: Flight<Landing, Passenger>) => boolean): void {
-    for (const flight of this.flights.values()) {
-      if (!matches(flight)) continue;
+    const flights = [...this.airborne];
+    const matching = flights.filter(matches);
+    for (const flight of flights.filter((waiting) => matching.some((match) => waiting.dependsOn(match)))) {
       flight.fenced = true;
-      this.flights.delete(flight.key);
+      if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key);
     }
   }
 }

@@ -51,10 +51,17 @@ export function openEnvelope(text: unknown, key: string): Envelope | EnvelopePro
 function parseHeader(json: string): EnvelopeHeader | undefined {
   try {
     const header: unknown = JSON.parse(json);
-    return isRecord(header) && Array.isArray(header['versions']) ? (header as unknown as EnvelopeHeader) : undefined;
+    return isHeader(header) ? header : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isHeader(value: unknown): value is EnvelopeHeader {
+  if (!isRecord(value)) return false;
+  const { createdAtMs, expiresAtMs, latencyMs, versions } = value;
+  const isTime = [createdAtMs, expiresAtMs ?? 0, latencyMs].every((time) => typeof time === 'number');
+  return isTime && Array.isArray(versions) && versions.every((pair) => Array.isArray(pair) && pair.length === 2);
 }
 
 /** 132 bits of SHA-256: against damage, not against an attacker, who could write a correct one. */

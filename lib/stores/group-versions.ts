@@ -26,6 +26,8 @@ export class GroupVersions {
   private readonly known = new Map<string, KnownVersion>();
   /** Bumps that the store has not confirmed: they are written again before the store is believed. */
   private readonly unconfirmed = new Map<string, string>();
+  private readonly reading = new Map<string, Promise<string>>();
+  private readonly writing = new Map<string, Promise<void>>();
   /** In a memory store, the version of every group that was never bumped. */
   private unbumped = newVersion();
 
@@ -36,8 +38,10 @@ export class GroupVersions {
 
   /** The versions of one store, shared by every user of it in this process, so that an invalidation reaches all at once. */
   static of(tier: Tier, clock: Clock): GroupVersions {
-    let versions = versionsByStore.get(tier.identity);
-    if (versions === undefined) versionsByStore.set(tier.identity, (versions = new GroupVersions(tier, clock)));
+    const { store, namespace } = tier.identity;
+    const byNamespace = versionsOf(store);
+    const versions = byNamespace.get(namespace) ?? new GroupVersions(tier, clock);
+    byNamespace.set(namespace, versions);
     return versions;
   }
 
@@ -88,7 +92,16 @@ export class GroupVersions {
   }
 
 
-  private async read(group: string): Promise<string> {
+  private read(group: string): Promise<string> {
+    let running = this.reading.get(group);
+    if (running === undefined) {
+      running = this.readNow(group).finally(() => this.reading.delete(group));
+      this.reading.set(group, running);
+    }
+    return running;
+  }
+
+  private async readNow(group: string): Promise<string> {
     const before = this.fresh(group);
     if (before !== undefined) return before;
     const known = this.known.get(group);
@@ -126,8 +139,11 @@ export class GroupVersions {
     await this.confirm(group, version);
   }
 
+  /** Bumps of one group are written in their order: an earlier one that lands late must not undo a later. */
   private async confirm(group: string, version: string): Promise<string> {
-    await this.tier.set(group, version, undefined);
+    const write = (this.writing.get(group) ?? Promise.resolve()).then(() => this.tier.set(group, version, undefined));
+    this.writing.set(group, write.catch(() => undefined));
+    await write;
     if (this.unconfirmed.get(group) === version) this.unconfirmed.delete(group);
     return version;
   }
@@ -148,7 +164,19 @@ export class GroupVersions {
   }
 }
 
-const versionsByStore = new WeakMap<object, GroupVersions>();
+/** On the store itself, under a registered symbol, so that the ESM and the CJS copy of the package share them. */
+const VERSIONS = Symbol.for('nestjs-llm-cache:group-versions/1');
+type Carrier = { [VERSIONS]?: Map<string, GroupVersions> };
+
+/** By the namespace of the Keyv in front of the store. */
+function versionsOf(store: object): Map<string, GroupVersions> {
+  const carrier = store as Carrier;
+  if (carrier[VERSIONS] === undefined) {
+    if (!Object.isExtensible(store)) return new Map();
+    Object.defineProperty(store, VERSIONS, { value: new Map() });
+  }
+  return carrier[VERSIONS]!;
+}
 
 function newVersion(): string {
   return randomBytes(9).toString('base64url');

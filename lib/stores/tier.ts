@@ -55,9 +55,10 @@ export class Tier {
     return this.adapter?.peek !== undefined;
   }
 
-  /** The object that holds the data, however many Keyvs stand before it. */
-  get identity(): object {
-    return this.adapter ?? (this.keyv as { store?: object }).store ?? this.keyv;
+  /** The object that holds the data, however many Keyvs stand before it, and the place this one has in it. */
+  get identity(): { store: object; namespace: string } {
+    const { store = this.keyv, namespace = '' } = this.keyv as { store?: object; namespace?: string };
+    return { store: this.adapter ?? store, namespace };
   }
 
   peek(key: string): HeldEntry | undefined {
@@ -79,7 +80,10 @@ export class Tier {
   }
 
   delete(key: string): Promise<void> {
-    return this.run('delete', async () => void (await this.keyv.delete(key)));
+    return this.run('delete', async () => {
+      // Keyv says `false` for an entry that was not there, and for a failure alike.
+      if ((await this.keyv.delete(key)) !== true && (await this.keyv.get(key)) !== undefined) throw new Error('the entry is still there');
+    });
   }
 
   stats(): TierStats {

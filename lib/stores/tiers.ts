@@ -6,6 +6,7 @@ import type { Tier } from './tier.js';
 /** Answers on their way to slow stores: enough for a burst, bounded for a store that never answers. */
 const MAX_UNSETTLED_WRITES = 1_000;
 const MAX_UNSETTLED_BYTES = 32 * 1024 * 1024;
+const MAX_REMEMBERED_REMOVALS = 10_000;
 
 interface Read {
   readonly result: Promise<unknown>;
@@ -25,6 +26,8 @@ export class Tiers {
   });
   private readonly writes = new Map<string, Promise<Array<PromiseSettledResult<void>>>>();
   private readonly reads = new Map<string, Read>();
+  /** Keys that were removed, with the text written since, if any: no other text of theirs is an entry. */
+  private readonly removed = new LRUCache<string, { written?: string }>({ max: MAX_REMEMBERED_REMOVALS });
 
   constructor(readonly all: readonly Tier[]) {}
 
@@ -67,6 +70,7 @@ export class Tiers {
 
   /** Resolves once every tier has answered; rejects when none has taken the entry. Writes of one key keep their order. */
   async write(key: string, text: string, ttlMs: number | undefined): Promise<void> {
+    if (this.removed.has(key)) this.removed.set(key, { written: text });
     this.unsettled.set(key, text);
     for (const index of this.all.keys()) {
       const read = this.reads.get(`${index} ${key}`);
@@ -95,6 +99,7 @@ export class Tiers {
 
   /** Removes an entry everywhere; resolves to the tiers that did not confirm, and why. */
   async remove(key: string): Promise<Array<{ tier: string; error: LlmCacheStoreError }>> {
+    this.removed.set(key, {});
     this.unsettled.delete(key);
     await this.writes.get(key);
     this.unsettled.delete(key);
@@ -102,6 +107,12 @@ export class Tiers {
     return results.flatMap((result, index) =>
       result.status === 'rejected' ? [{ tier: this.all[index]!.name, error: result.reason as LlmCacheStoreError }] : [],
     );
+  }
+
+  /** Whether a text found for a key is from before its removal: a store may have failed to delete it, or a late write brought it back. */
+  isRemoved(key: string, text: unknown): boolean {
+    const removal = this.removed.size > 0 ? this.removed.get(key) : undefined;
+    return removal !== undefined && removal.written !== text;
   }
 
   /** What was being read before an invalidation must not reach those who ask after it. */

@@ -29,10 +29,12 @@ export function decodeValue(payload: string): unknown {
 const MAX_DEPTH = 200;
 /** More do not fit into any sensible `maxEntryBytes`. */
 const MAX_NODES = 1_000_000;
+const MAX_CHARACTERS = 64 * 1024 * 1024;
 
 class Writer {
   tagged = false;
   private nodesLeft = MAX_NODES;
+  private charactersLeft = MAX_CHARACTERS;
   private readonly ancestors: object[] = [];
 
   constructor(private readonly flatten: boolean) {}
@@ -41,8 +43,11 @@ class Writer {
     if (--this.nodesLeft < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
     switch (typeof value) {
       case 'string':
-      case 'boolean':
+        this.charactersLeft -= value.length;
+        if (this.charactersLeft < 0) throw new Refusal('made of too much text');
         return JSON.stringify(value);
+      case 'boolean':
+        return String(value);
       case 'number':
         return Number.isFinite(value) && !Object.is(value, -0)
           ? String(value)
@@ -69,6 +74,7 @@ class Writer {
 
   private writeArray(array: readonly unknown[]): string {
     if (!this.flatten && !Array.isArray(Object.getPrototypeOf(array))) throw new Refusal('an instance of a subclass of Array');
+    if (Object.getOwnPropertySymbols(array).length > 0) throw new Refusal('an object with symbol keys');
     this.nodesLeft -= array.length;
     if (this.nodesLeft < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
     const items: string[] = [];
@@ -97,7 +103,7 @@ class Writer {
   }
 
   private writeBuiltIn(value: object): string | undefined {
-    const type = (value.constructor as { name?: string } | undefined)?.name;
+    const type = classNameOf(value);
     if (ArrayBuffer.isView(value)) {
       if (!isBuiltInView(value, type) || hasNamedFields(value)) return undefined;
       return this.tag('bytes', JSON.stringify(type), base64(value.buffer, value.byteOffset, value.byteLength));
@@ -115,8 +121,7 @@ class Writer {
   }
 
   private writeInstance(value: object): string {
-    const className = (value.constructor as { name?: string } | undefined)?.name || 'an unnamed class';
-    if (!this.flatten || types.isPromise(value)) throw new Refusal(`an instance of ${className}`);
+    if (!this.flatten || types.isPromise(value)) throw new Refusal(`an instance of ${classNameOf(value) || 'an unnamed class'}`);
     const { toJSON } = value as { toJSON?: unknown };
     return typeof toJSON === 'function' ? this.write(toJSON.call(value)) : this.writeFields(value);
   }
@@ -152,6 +157,11 @@ function isBuiltInView(view: ArrayBufferView, type: string | undefined): type is
   if (type === 'Buffer') return prototype === Buffer.prototype;
   if (type === 'DataView') return prototype === DataView.prototype;
   return Object.hasOwn(BYTE_TYPES, type ?? '') && Object.hasOwn(prototype as object, 'BYTES_PER_ELEMENT');
+}
+
+/** From the prototype: a field of the answer itself may be called `constructor`. */
+function classNameOf(value: object): string | undefined {
+  return (Object.getPrototypeOf(value) as { constructor?: { name?: string } }).constructor?.name;
 }
 
 function base64(buffer: ArrayBufferLike, offset: number, length: number): string {

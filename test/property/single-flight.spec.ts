@@ -183,9 +183,8 @@ class Run {
 
   private fence(key: string): void {
     this.real.fence((flight) => flight.key === key);
-    const flight = this.current.get(key);
-    if (flight === undefined) return;
-    flight.fenced = true;
+    // Also one that nobody waits for any more: its answer may come yet, and must not be stored.
+    for (const flight of this.flights) if (flight.key === key && !flight.ended) flight.fenced = true;
     this.current.delete(key);
   }
 

@@ -16,7 +16,7 @@ class SharedStore {
   private waiting: Array<() => void> = [];
 
   tier(): Tier {
-    const identity = {};
+    const identity = { store: {}, namespace: '' };
     const tier = {
       name: 'double',
       isSynchronous: false,
@@ -241,7 +241,7 @@ describe('group versions in memory', () => {
   beforeEach(() => {
     touched = [];
     const touch = (what: string) => async () => void touched.push(what);
-    const tier = { name: 'memory', isSynchronous: true, identity: {}, get: touch('get'), set: touch('set') };
+    const tier = { name: 'memory', isSynchronous: true, identity: { store: {}, namespace: '' }, get: touch('get'), set: touch('set') };
     versions = GroupVersions.of(tier as unknown as Tier, clock);
   });
 

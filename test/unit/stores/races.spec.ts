@@ -58,7 +58,7 @@ describe('a bump while a new version is read back', () => {
     const waiting: Array<() => void> = [];
     const tier = {
       isSynchronous: false,
-      identity: {},
+      identity: { store: {}, namespace: '' },
       get: (group: string) => new Promise((resolve) => waiting.push(() => resolve(data.get(group)))),
       set: (group: string, version: string) => new Promise<void>((resolve) => waiting.push(() => (data.set(group, version), resolve()))),
     };
@@ -105,7 +105,7 @@ describe('a version that falls out of memory while it is read', () => {
     let slow = false;
     const tier = {
       isSynchronous: false,
-      identity: {},
+      identity: { store: {}, namespace: '' },
       get: async (group: string) => {
         if (slow) await new Promise<void>((resolve) => (release = resolve));
         return data.get(group);
@@ -132,7 +132,7 @@ describe('an unconfirmed bump that falls out of memory', () => {
       if (down) throw new Error('down');
       data.set(group, version);
     };
-    const tier = { isSynchronous: false, identity: {}, get: async (group: string) => data.get(group), set };
+    const tier = { isSynchronous: false, identity: { store: {}, namespace: '' }, get: async (group: string) => data.get(group), set };
     const versions = GroupVersions.of(tier as unknown as Tier, new FakeClock());
     const old = await versions.snapshot(['g']);
     down = true;
