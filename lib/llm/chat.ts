@@ -1,3 +1,5 @@
+import type { ModelConfig } from '../core/types.js';
+
 /** A message in OpenAI's chat shape. Further fields are passed on and take part in the key. */
 export type ChatMessage = {
   role: string;
@@ -8,15 +10,7 @@ export type ChatMessage = {
  * A chat-completions request in OpenAI's shape, open-ended: every field is passed on, and every field takes part in
  * the key but those that cannot change the answer.
  */
-export type ChatRequest = {
-  messages: ChatMessage[];
-  model?: string;
-  temperature?: number;
-  top_p?: number;
-  max_tokens?: number;
-  seed?: number;
-  stop?: string | string[];
-} & Record<string, unknown>;
+export type ChatRequest = { messages: ChatMessage[] } & ModelConfig;
 
 /** A chat completion in OpenAI's shape. */
 export type ChatResponse = {

@@ -1,31 +1,25 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  forwardRef,
-  Inject,
-  Injectable,
-  type INestApplicationContext,
-  Module,
-  type ModuleMetadata,
-  type OnModuleInit,
+forwardRef,
+Inject,
+Injectable,Module,
+type ModuleMetadata,
+type OnModuleInit
 } from '@nestjs/common';
 import { ExternalContextCreator, LazyModuleLoader, NestFactory } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { CacheLlm, LlmCache, LlmCacheModule } from 'nestjs-llm-cache';
+import { opened } from '../fixtures/apps.js';
 
-const open: INestApplicationContext[] = [];
 let upstream = 0;
 
 beforeEach(() => {
   upstream = 0;
 });
 
-afterEach(async () => {
-  for (const app of open.splice(0)) await app.close();
-});
-
 async function compile(metadata: ModuleMetadata): Promise<TestingModule> {
   const moduleRef = await Test.createTestingModule(metadata).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   return moduleRef;
 }
 
@@ -195,7 +189,7 @@ describe('ways to reach a provider', () => {
     @Module({ imports: [LlmCacheModule.forRoot()], providers: [Asker] })
     class AppModule {}
     const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
-    open.push(app);
+    opened(app);
     await app.get(Asker).ask('a');
     await app.get(Asker).ask('a');
     expect(upstream).toBe(1);

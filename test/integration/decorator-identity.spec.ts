@@ -1,21 +1,10 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { Injectable, type Provider, Scope, type Type } from '@nestjs/common';
-import { Test, type TestingModule } from '@nestjs/testing';
-import { CacheLlm, LlmCache, LlmCacheConfigError, LlmCacheModule } from 'nestjs-llm-cache';
+import { describe, expect, it } from '@jest/globals';
+import { Injectable, Scope, type Type } from '@nestjs/common';
+import { CacheLlm, LlmCache, LlmCacheConfigError } from 'nestjs-llm-cache';
+import { startWith as start } from '../fixtures/apps.js';
 
 interface Asking {
   ask(question: string): Promise<string>;
-}
-
-const open: TestingModule[] = [];
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
-
-async function start(...providers: Provider[]): Promise<TestingModule> {
-  const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot()], providers }).compile();
-  open.push(moduleRef);
-  return moduleRef.init();
 }
 
 /** As when two files declare a class of one name. */

@@ -1,26 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { Inject, Injectable, type Provider, Scope } from '@nestjs/common';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Inject, Injectable, Scope } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { Test, type TestingModule } from '@nestjs/testing';
 import { inspect } from 'node:util';
-import { attachLlmCache, CacheLlm, LlmCache, LlmCacheModule } from 'nestjs-llm-cache';
+import { attachLlmCache, CacheLlm, LlmCache } from 'nestjs-llm-cache';
+import { startWith as start } from '../fixtures/apps.js';
 
-const open: TestingModule[] = [];
 let upstream = 0;
 
 beforeEach(() => {
   upstream = 0;
 });
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
-
-async function start(...providers: Provider[]): Promise<TestingModule> {
-  const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot()], providers }).compile();
-  open.push(moduleRef);
-  return moduleRef.init();
-}
 
 @Injectable()
 class Asker {

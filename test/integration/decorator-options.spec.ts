@@ -1,8 +1,9 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { CacheLlm, type CacheLlmOptions, type CacheOutcome, LlmCache, LlmCacheModule, withCacheControl } from 'nestjs-llm-cache';
 import { FakeClock, LlmCacheTestingModule } from 'nestjs-llm-cache/testing';
+import { opened } from '../fixtures/apps.js';
 
 interface Asking {
   readonly tenant: string;
@@ -10,12 +11,7 @@ interface Asking {
   ask(question: string, tone?: string): Promise<unknown>;
 }
 
-const open: TestingModule[] = [];
 const clock = new FakeClock();
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
 
 /** A service with one method, decorated with the options under test. */
 function serviceWith(options: unknown, answer: (question: string) => unknown = (question) => `answer to ${question}`): Type<Asking> {
@@ -36,7 +32,7 @@ function serviceWith(options: unknown, answer: (question: string) => unknown = (
 async function start(service: Type<Asking>): Promise<{ service: Asking; llmCache: LlmCache; moduleRef: TestingModule }> {
   const imports = [LlmCacheTestingModule.forRoot({ clock, ttl: '1h', model: { model: 'small' } })];
   const moduleRef = await Test.createTestingModule({ imports, providers: [service] }).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   return { service: moduleRef.get(service), llmCache: moduleRef.get(LlmCache), moduleRef };
 }
 
@@ -279,7 +275,7 @@ describe('withCacheControl around a decorated call', () => {
 it('LlmCacheModule takes the same decorator options as the testing module', async () => {
   const Service = serviceWith({ ttl: '1h', tags: ['x'] });
   const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot()], providers: [Service] }).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   await moduleRef.get(Service).ask('q');
   await moduleRef.get(Service).ask('q');
   expect(moduleRef.get(Service).calls).toBe(1);

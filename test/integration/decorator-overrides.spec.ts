@@ -1,17 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
-import { Test, type TestingModule } from '@nestjs/testing';
+import { Test } from '@nestjs/testing';
 import { CacheLlm, LlmCache, LlmCacheModule, memoryStore } from 'nestjs-llm-cache';
+import { opened } from '../fixtures/apps.js';
 
-const open: TestingModule[] = [];
 let upstream = 0;
 
 beforeEach(() => {
   upstream = 0;
-});
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
 });
 
 @Injectable()
@@ -30,7 +26,7 @@ describe('overrides in tests', () => {
       .overrideProvider(LlmCache)
       .useValue(own)
       .compile();
-    open.push(moduleRef);
+    opened(moduleRef);
     expect(moduleRef.get(LlmCache)).toBe(own);
     await moduleRef.init();
     await moduleRef.get(Asker).ask('a');
@@ -55,7 +51,7 @@ describe('overrides in tests', () => {
       .overrideProvider(Asker)
       .useValue({ ask: async () => 'canned' })
       .compile();
-    open.push(moduleRef);
+    opened(moduleRef);
     await moduleRef.init();
     expect(await moduleRef.get(Asker).ask('a')).toBe('canned');
     expect(moduleRef.get(LlmCache).stats()).toMatchObject({ misses: 0, bypassed: 0 });
@@ -74,7 +70,7 @@ describe('overrides in tests', () => {
       .overrideProvider(Asker)
       .useClass(Fake)
       .compile();
-    open.push(moduleRef);
+    opened(moduleRef);
     await moduleRef.get(Asker).ask('a');
     expect(await moduleRef.get(Asker).ask('a')).toBe('fake');
     expect(upstream).toBe(1);
@@ -82,7 +78,7 @@ describe('overrides in tests', () => {
 
   it('compile() alone is enough for classes', async () => {
     const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot()], providers: [Asker] }).compile();
-    open.push(moduleRef);
+    opened(moduleRef);
     await moduleRef.get(Asker).ask('a');
     await moduleRef.get(Asker).ask('a');
     expect(upstream).toBe(1);

@@ -1,19 +1,8 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { Injectable, type Provider } from '@nestjs/common';
-import { Test, type TestingModule } from '@nestjs/testing';
-import { CacheLlm, LlmCache, LlmCacheModule, withCacheControl } from 'nestjs-llm-cache';
+import { describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { CacheLlm, LlmCache, withCacheControl } from 'nestjs-llm-cache';
 import { deferred, settled } from '../fixtures/deferred.js';
-
-const open: TestingModule[] = [];
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
-
-async function start(...providers: Provider[]): Promise<TestingModule> {
-  const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot()], providers }).compile();
-  open.push(moduleRef);
-  return moduleRef.init();
-}
+import { startWith as start } from '../fixtures/apps.js';
 
 @Injectable()
 class Tree {

@@ -1,20 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { ContextIdFactory } from '@nestjs/core';
-import { Inject, Injectable, Module, type Provider, Scope } from '@nestjs/common';
-import { Test, type TestingModule } from '@nestjs/testing';
+import { Inject, Injectable, Module, Scope } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
 import { CacheLlm, LlmCache, LlmCacheModule } from 'nestjs-llm-cache';
-
-const open: TestingModule[] = [];
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
-
-async function start(...providers: Provider[]): Promise<TestingModule> {
-  const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot()], providers }).compile();
-  open.push(moduleRef);
-  return moduleRef.init();
-}
+import { opened, startWith as start } from '../fixtures/apps.js';
 
 /** What reached the methods themselves, newest last. */
 const upstream: string[] = [];
@@ -123,7 +112,7 @@ describe('@CacheLlm in every scope', () => {
       imports: [FeatureModule, LlmCacheModule.forRoot()],
       providers: [Consumer],
     }).compile();
-    open.push(moduleRef);
+    opened(moduleRef);
     const { service } = moduleRef.get(Consumer);
     await service.ask('a');
     await service.ask('a');

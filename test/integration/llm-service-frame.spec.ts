@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
-import { Test, type TestingModule } from '@nestjs/testing';
+import { Test } from '@nestjs/testing';
 import { CacheLlm, type CacheOutcome, type ChatRequest, type ChatResponse, LlmCache, type LlmCacheEvent, LlmService, withCacheControl } from 'nestjs-llm-cache';
 import { FakeClock, FakeLlmProvider, LlmCacheTestingModule, type LlmCacheTestingOptions, type ScriptedAnswer } from 'nestjs-llm-cache/testing';
 import { deferred, settled } from '../fixtures/deferred.js';
+import { opened } from '../fixtures/apps.js';
 
 @Injectable()
 class Tickets {
@@ -46,7 +47,6 @@ class Tickets {
   }
 }
 
-const open: TestingModule[] = [];
 const clock = new FakeClock();
 let provider: FakeLlmProvider;
 let tickets: Tickets;
@@ -58,17 +58,13 @@ async function start(options: LlmCacheTestingOptions = {}, ...script: ScriptedAn
   provider = new FakeLlmProvider(...script);
   const imports = [LlmCacheTestingModule.forRoot({ provider, clock, ...options })];
   const moduleRef = await Test.createTestingModule({ imports, providers: [Tickets] }).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   tickets = moduleRef.get(Tickets);
   llm = moduleRef.get(LlmService);
   llmCache = moduleRef.get(LlmCache);
   outcomes = [];
   llmCache.on((event: LlmCacheEvent) => 'outcome' in event && outcomes.push(event.outcome));
 }
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
 
 function completion(finish_reason: string, content = 'half an ans'): ChatResponse {
   return { object: 'chat.completion', choices: [{ finish_reason, message: { role: 'assistant', content } }], usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 } };

@@ -1,18 +1,18 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { Test, type TestingModule } from '@nestjs/testing';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
 import {
-  type CacheOutcome,
-  type ChatRequest,
-  type ChatResponse,
-  LlmCache,
-  LlmCacheConfigError,
-  type LlmCacheOptions,
-  LlmProviderError,
-  LlmService,
+type CacheOutcome,
+type ChatRequest,
+type ChatResponse,
+LlmCache,
+LlmCacheConfigError,
+type LlmCacheOptions,
+LlmProviderError,
+LlmService,
 } from 'nestjs-llm-cache';
 import { FakeLlmProvider, LlmCacheTestingModule, type ScriptedAnswer } from 'nestjs-llm-cache/testing';
+import { opened } from '../fixtures/apps.js';
 
-const open: TestingModule[] = [];
 let provider: FakeLlmProvider;
 let llm: LlmService;
 let llmCache: LlmCache;
@@ -20,16 +20,12 @@ let llmCache: LlmCache;
 async function start(options: LlmCacheOptions = {}, ...script: ScriptedAnswer[]): Promise<void> {
   provider = new FakeLlmProvider(...script);
   const moduleRef = await Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot({ provider, ...options })] }).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   llm = moduleRef.get(LlmService);
   llmCache = moduleRef.get(LlmCache);
 }
 
 beforeEach(() => start());
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
 
 function request(fields: Record<string, unknown> = {}, text = 'What is the capital of Japan?'): ChatRequest {
   return { messages: [{ role: 'user', content: text }], ...fields };

@@ -1,19 +1,14 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Keyv } from 'keyv';
 import { LlmCache, LlmCacheConfigError, LlmCacheModule, type LlmCacheOptions, memoryStore } from 'nestjs-llm-cache';
 import { FakeClock, FakeLlmProvider, LlmCacheTestingModule } from 'nestjs-llm-cache/testing';
+import { opened } from '../fixtures/apps.js';
 
 const SECRET = 'sk-live-0123456789abcdef';
-const open: TestingModule[] = [];
-
-afterEach(async () => {
-  for (const moduleRef of open.splice(0)) await moduleRef.close();
-});
-
 async function start(options: unknown): Promise<TestingModule> {
   const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot(options as LlmCacheOptions)] }).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   return moduleRef;
 }
 
@@ -138,7 +133,7 @@ describe('good options', () => {
 
   it('a FakeClock for the testing module', async () => {
     const moduleRef = await Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot({ clock: new FakeClock(0) })] }).compile();
-    open.push(moduleRef);
+    opened(moduleRef);
     expect(moduleRef.get(LlmCache).stats().hits).toBe(0);
   });
 });

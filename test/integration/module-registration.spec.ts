@@ -1,27 +1,22 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { Inject, Injectable, type INestApplicationContext, Module, type ModuleMetadata } from '@nestjs/common';
+import { describe, expect, it } from '@jest/globals';
+import { Inject, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
-  CacheLlm,
-  LlmCache,
-  type LlmCacheAsyncOptions,
-  LlmCacheConfigError,
-  LlmCacheModule,
-  type LlmCacheOptions,
-  type LlmCacheOptionsFactory,
-  LlmService,
+CacheLlm,
+LlmCache,
+type LlmCacheAsyncOptions,
+LlmCacheConfigError,
+LlmCacheModule,
+type LlmCacheOptions,
+type LlmCacheOptionsFactory,
+LlmService,
 } from 'nestjs-llm-cache';
 import { FakeLlmProvider } from 'nestjs-llm-cache/testing';
-
-const open: INestApplicationContext[] = [];
-
-afterEach(async () => {
-  for (const app of open.splice(0)) await app.close();
-});
+import { opened } from '../fixtures/apps.js';
 
 async function compile(metadata: ModuleMetadata): Promise<TestingModule> {
   const moduleRef = await Test.createTestingModule(metadata).compile();
-  open.push(moduleRef);
+  opened(moduleRef);
   return moduleRef;
 }
 
