@@ -45,7 +45,8 @@ export function CacheLlm<Args extends unknown[] = []>(options: CacheLlmOptions<A
   return (target, propertyKey, descriptor) => {
     const original = descriptor?.value as unknown as AnyMethod | undefined;
     if (typeof target === 'function' || typeof original !== 'function') {
-      throw new LlmCacheConfigError(`@CacheLlm() on ${String(propertyKey)}: it applies to instance methods only.`);
+      const place = typeof target === 'function' ? target.name : target.constructor.name;
+      throw new LlmCacheConfigError(`@CacheLlm() on ${[place, propertyKey].map(String).join('.')}: it applies to instance methods only.`);
     }
     const owner = `@CacheLlm() on ${target.constructor.name}.${String(propertyKey)}`;
     checkCacheLlmOptions(owner, options);

@@ -46,8 +46,12 @@ export class CacheLlmInterceptor implements MethodHost {
       this.learned.set(method, 'promise');
       return probed.answer;
     }
-    if (isStream(probed.result)) this.learned.set(method, 'other');
-    return probed.result;
+    const { result } = probed;
+    if (isStream(result)) this.learned.set(method, 'other');
+    else if (result !== undefined && result !== null) {
+      this.llmCache.warnOnce(`${parts.name} runs uncached: it returned a value, not a promise. Make it async.`);
+    }
+    return result;
   }
 
   get isClosed(): boolean {

@@ -1,3 +1,4 @@
+import { isRecord } from '../core/check-options.js';
 import { systemClock, type Clock } from '../core/clock.js';
 import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } from '../core/errors.js';
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
@@ -19,6 +20,12 @@ import { checkOwnKey, groupsToBump } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
 import { untilAborted } from './until-aborted.js';
 import { Upstream, type Produce } from './upstream.js';
+
+/** ` (ECONNREFUSED)`: a code says what is wrong and holds no content. */
+function codeOf(cause: unknown): string {
+  const code: unknown = isRecord(cause) ? cause['code'] : undefined;
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? ` (${code})` : '';
+}
 
 /** The options of a call in two parts. Options that cannot be read make the call bypass the cache. */
 function callerOf(options: CallOptions): [Caller, MethodDefaults] {
@@ -120,6 +127,11 @@ export class LlmCache {
     return this.closed;
   }
 
+  /** @internal */
+  warnOnce(message: string): void {
+    this.events.warnOnce(message);
+  }
+
   /** @internal A call that ran beside the cache, such as one that returns a stream. */
   note(name: string, reason: string): void {
     const now = this.clock.monotonic();
@@ -217,7 +229,10 @@ export class LlmCache {
 
   private tierListener(): ConstructorParameters<typeof Tier>[3] {
     return {
-      onTierError: (tier, operation, { message }) => this.events.emit({ type: 'store-error', tier, operation, message }),
+      onTierError: (tier, operation, error) => {
+        this.events.emit({ type: 'store-error', tier, operation, message: error.message });
+        if (error.kind !== 'skipped') this.events.warnOnce(`${tier}: ${error.message}${codeOf(error.cause)}. Calls go on without it.`);
+      },
       onTierNotice: (tier, message) => this.events.warnOnce(`${tier}: ${message}`),
     };
   }

@@ -35,7 +35,7 @@ export function checkLlmCacheOptions(options: unknown): asserts options is LlmCa
   checkOptions<LlmCacheOptions>(OWNER, options, {
     ...engineOptionRules,
     provider: {
-      accepts: 'an LlmProvider: an object with a non-empty string `id` and a function `chat`',
+      accepts: 'an LlmProvider, such as openAiProvider(client): an object with a non-empty string `id` and a function `chat`',
       test: (value) => isRecord(value) && nonEmptyString.test(value['id']) && typeof value['chat'] === 'function',
     },
   });

@@ -10,7 +10,7 @@ export class LlmCacheLogger {
   constructor(llmCache: LlmCache) {
     llmCache.on(
       (event) => this.log(event),
-      () => Logger.isLevelEnabled('debug'),
+      showsDebug,
     );
   }
 
@@ -26,6 +26,11 @@ export class LlmCacheLogger {
         this.logger.debug(line(event));
     }
   }
+}
+
+/** Nest 11 says no to every level while none is chosen, and prints them all. */
+function showsDebug(): boolean {
+  return Logger.isLevelEnabled('debug') || !Logger.isLevelEnabled('fatal');
 }
 
 /** `hit TicketsService.summary 0.2 ms, saved 812 ms` */

@@ -8,6 +8,8 @@ export interface KeyvLike {
   get(key: string): Promise<unknown>;
   set(key: string, value: unknown, ttl?: number): Promise<unknown>;
   delete(key: string): Promise<unknown>;
+  on?(event: 'error', listener: (error: unknown) => void): unknown;
+  off?(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
 /** The part of a cache-manager 6 or 7 `Cache` that is used. */
@@ -65,7 +67,7 @@ function storesIn(store: unknown): GivenStore[] | undefined {
 
 function keyvFrom(store: Record<string, unknown>): KeyvLike {
   if ('hooks' in store && 'stats' in store) return store as unknown as KeyvLike;
-  return OWN_STORE in store ? keyvOver(store as unknown as OwnStoreAdapter) : new Keyv({ store });
+  return OWN_STORE in store ? keyvOver(store as unknown as OwnStoreAdapter) : new Keyv({ store, throwOnErrors: true });
 }
 
 /** Our own adapter inside a Keyv, however the Keyv came here. */

@@ -35,6 +35,9 @@ export class Tier {
   private readonly guard: StoreGuard;
   private readonly keyv: KeyvLike;
   private readonly adapter: OwnStoreAdapter | undefined;
+  /** The last error that a Keyv emitted instead of throwing it. */
+  private emitted: unknown;
+  private readonly onError = (error: unknown): void => void (this.emitted = error);
 
   constructor(
     private readonly given: GivenStore,
@@ -46,6 +49,7 @@ export class Tier {
     this.adapter = ownAdapterOf(this.keyv);
     // Memory cannot hang, so it goes without a deadline and its timer.
     this.guard = new StoreGuard(this.isSynchronous ? undefined : timeoutMs);
+    this.keyv.on?.('error', this.onError);
     this.name = this.adapter?.name ?? `store ${index}`;
     if (this.adapter) this.adapter.onNotice = (message) => listener.onTierNotice(this.name, message);
   }
@@ -74,8 +78,9 @@ export class Tier {
   /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
   set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
     return this.run('set', async () => {
-      // Keyv reports a failed write as `false`.
-      if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw new Error('the store refused the entry');
+      this.emitted = undefined;
+      // Keyv reports a failed write as `false`, and says why in an event.
+      if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw this.emitted ?? new Error('the store refused the entry');
     });
   }
 
@@ -95,6 +100,7 @@ export class Tier {
 
   /** Closes a store made by this package; another's is left to its owner. */
   async close(): Promise<void> {
+    this.keyv.off?.('error', this.onError);
     if (this.given.owned) await this.adapter?.disconnect?.();
   }
 

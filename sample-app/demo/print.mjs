@@ -79,8 +79,10 @@ function tokensSaved(answers) {
   return answers.reduce((sum, { status, tokens }) => sum + (status === 'miss' ? 0 : tokens), 0);
 }
 
+/** Of hits alone: a caller who shared an upstream call waited for it too. */
 function msSaved(answers) {
-  return answers.reduce((sum, answer) => sum + answer.msSaved, 0);
+  const hits = answers.filter(({ status }) => status === 'hit');
+  return hits.reduce((sum, answer) => sum + answer.msSaved, 0);
 }
 
 function duration(ms) {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Injectable, Logger, type LoggerService, type LogLevel } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { CacheLlm, LlmCache, LlmCacheModule, type LlmCacheOptions, LlmService } from 'nestjs-llm-cache';
@@ -42,6 +42,11 @@ class Tickets {
   @CacheLlm()
   async failing(text: string): Promise<string> {
     throw new Error(text);
+  }
+
+  @CacheLlm()
+  synchronous(text: string): never {
+    return text as never;
   }
 
   @CacheLlm()
@@ -126,7 +131,34 @@ describe('debug lines', () => {
   });
 });
 
+describe('debug lines in Nest 11', () => {
+  afterEach(() => void jest.restoreAllMocks());
+
+  it('appear while no level was chosen, when Nest 11 says no to every one and prints them all', async () => {
+    jest.spyOn(Logger, 'isLevelEnabled').mockReturnValue(false);
+    const tickets = await start();
+    await tickets.summary('prompt-content');
+    expect(texts('debug')).toEqual([expect.stringMatching(/^miss Tickets\.summary/)]);
+  });
+});
+
 describe('warnings', () => {
+  it('come once for a store that is down, with its code', async () => {
+    const refused = Object.assign(new Error('connect prompt-content'), { code: 'ECONNREFUSED' });
+    const down = { get: () => Promise.reject(refused), set: () => Promise.reject(refused), delete: () => Promise.reject(refused), clear: () => undefined };
+    const tickets = await start({ stores: down });
+    for (let call = 0; call < 8; call++) await tickets.summary(`prompt-content ${call}`);
+    expect(texts('warn')).toContain('store 0: set failed (ECONNREFUSED). Calls go on without it.');
+    expect(texts('warn').length).toBeLessThanOrEqual(2);
+  });
+
+  it('come once for an undeclared method that returned a value', async () => {
+    const tickets = await start();
+    expect(tickets.synchronous('x')).toBe('x');
+    expect(tickets.synchronous('y')).toBe('y');
+    expect(texts('warn')).toEqual(['Tickets.synchronous runs uncached: it returned a value, not a promise. Make it async.']);
+  });
+
   it('come once for an answer that cannot be stored, however often', async () => {
     const tickets = await start();
     for (const text of ['prompt-content', 'prompt-content', 'prompt-content 2']) await tickets.instance(text);

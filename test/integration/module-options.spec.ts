@@ -41,7 +41,7 @@ const refused: Array<[option: string, accepted: RegExp, values: unknown[]]> = [
   ['ttl', new RegExp(`${DURATION.source}.*false`), badDurations],
   ['jitter', /a number from 0 to 1/, [-0.1, 1.1, NaN, Infinity, '0.1', '', null, true, {}, []]],
   ['model', /an object/, noObject],
-  ['provider', /an LlmProvider: an object with a non-empty string `id` and a function `chat`/, [
+  ['provider', /an LlmProvider, such as openAiProvider\(client\): an object with a non-empty string `id` and a function `chat`/, [
     ...noObject, {}, { id: 'x' }, { chat: async () => 1 }, { id: '', chat: async () => 1 }, { id: 1, chat: async () => 1 }, { id: 'x', chat: SECRET },
   ]],
   ['volatile', /an array of non-empty strings/, [SECRET, 1, null, true, {}, [''], [1], [null], ['user', ''], new Set(['user'])]],
