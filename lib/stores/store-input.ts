@@ -9,7 +9,6 @@ export interface KeyvLike {
   set(key: string, value: unknown, ttl?: number): Promise<unknown>;
   delete(key: string): Promise<unknown>;
   on?(event: 'error', listener: (error: unknown) => void): unknown;
-  off?(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
 /** The part of a cache-manager 6 or 7 `Cache` that is used. */

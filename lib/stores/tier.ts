@@ -35,9 +35,7 @@ export class Tier {
   private readonly guard: StoreGuard;
   private readonly keyv: KeyvLike;
   private readonly adapter: OwnStoreAdapter | undefined;
-  /** The last error that a Keyv emitted instead of throwing it. */
-  private emitted: unknown;
-  private readonly onError = (error: unknown): void => void (this.emitted = error);
+  private readonly emitted: { error: unknown };
 
   constructor(
     private readonly given: GivenStore,
@@ -49,7 +47,7 @@ export class Tier {
     this.adapter = ownAdapterOf(this.keyv);
     // Memory cannot hang, so it goes without a deadline and its timer.
     this.guard = new StoreGuard(this.isSynchronous ? undefined : timeoutMs);
-    this.keyv.on?.('error', this.onError);
+    this.emitted = emittedBy(this.keyv);
     this.name = this.adapter?.name ?? `store ${index}`;
     if (this.adapter) this.adapter.onNotice = (message) => listener.onTierNotice(this.name, message);
   }
@@ -78,9 +76,9 @@ export class Tier {
   /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
   set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
     return this.run('set', async () => {
-      this.emitted = undefined;
+      this.emitted.error = undefined;
       // Keyv reports a failed write as `false`, and says why in an event.
-      if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw this.emitted ?? new Error('the store refused the entry');
+      if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw this.emitted.error ?? new Error('the store refused the entry');
     });
   }
 
@@ -100,7 +98,6 @@ export class Tier {
 
   /** Closes a store made by this package; another's is left to its owner. */
   async close(): Promise<void> {
-    this.keyv.off?.('error', this.onError);
     if (this.given.owned) await this.adapter?.disconnect?.();
   }
 
@@ -113,4 +110,16 @@ export class Tier {
       throw error;
     }
   }
+}
+
+const emitted = new WeakMap<KeyvLike, { error: unknown }>();
+
+/** The last error that a Keyv emitted instead of throwing it. One listener for each Keyv, however many caches use it. */
+function emittedBy(keyv: KeyvLike): { error: unknown } {
+  const present = emitted.get(keyv);
+  if (present !== undefined) return present;
+  const last: { error: unknown } = { error: undefined };
+  emitted.set(keyv, last);
+  keyv.on?.('error', (error) => (last.error = error));
+  return last;
 }
