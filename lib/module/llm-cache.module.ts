@@ -10,17 +10,17 @@ import { createParts, EXPORTS, LLM_CACHE_STAND_IN, type LlmCacheParts, llmCacheP
  * @publicApi
  */
 @Module({})
-export class LlmCacheModule extends ConfigurableModuleClass {
+export class LlmCacheModule {
   /**
    * @throws LlmCacheConfigError at start-up, naming the first wrong or unknown option.
    *
    * @example
    * LlmCacheModule.forRoot({ stores: [memoryStore(), sqliteStore({ path: './llm-cache.db' })], ttl: '7d' })
    */
-  static override forRoot(options: LlmCacheOptions & { isGlobal?: boolean } = {}): DynamicModule {
+  static forRoot(options: LlmCacheOptions & { isGlobal?: boolean } = {}): DynamicModule {
     checkRootOptions(options);
     const { isGlobal = true, ...rest } = options;
-    return withProviders(super.forRoot({ ...rest, isGlobal }));
+    return withProviders(ConfigurableModuleClass.forRoot({ ...rest, isGlobal }));
   }
 
   /**
@@ -32,11 +32,11 @@ export class LlmCacheModule extends ConfigurableModuleClass {
    *   useFactory: (cache: Cache, config: ConfigService) => ({ stores: cache, ttl: config.get('LLM_CACHE_TTL') }),
    * })
    */
-  static override forRootAsync(options: LlmCacheAsyncOptions): DynamicModule {
+  static forRootAsync(options: LlmCacheAsyncOptions): DynamicModule {
     checkAsyncOptions(options);
     const { isGlobal = true, useExisting, ...rest } = options;
     const existing = useExisting && { inject: [useExisting], useFactory: createOptionsWith };
-    return withProviders(super.forRootAsync({ ...rest, ...existing, isGlobal }));
+    return withProviders(ConfigurableModuleClass.forRootAsync({ ...rest, ...existing, isGlobal }));
   }
 }
 
@@ -44,6 +44,7 @@ export class LlmCacheModule extends ConfigurableModuleClass {
 function withProviders(definition: DynamicModule): DynamicModule {
   return {
     ...definition,
+    module: LlmCacheModule,
     imports: [...(definition.imports ?? []), DiscoveryModule, LlmCacheModule],
     providers: [
       ...(definition.providers ?? []),

@@ -209,6 +209,7 @@ describe('sample app', () => {
       answer('A held answer.');
       expect(await response).toEqual({ summary: 'A held answer.' });
       await closed;
+      expect(await sample.unfinishedWrites()).toBe(0);
       app = await sample.start();
       await summary(TICKET).expect(200, { summary: 'A held answer.' }).expect('X-LLM-Cache', 'hit');
     });
