@@ -21,8 +21,6 @@ export interface Found {
 
 /** Finds an answer that may be served: whole, this key's, fresh, current, and good by the same gate that let it in. */
 export class EntryReader {
-  private invalidations = 0;
-
   constructor(
     private readonly tiers: Tiers,
     private readonly versions: GroupVersions,
@@ -41,14 +39,7 @@ export class EntryReader {
     return this.tiers.allInMemory ? undefined : this.findInStores(call);
   }
 
-  /** What is being read now was asked for before an invalidation; it must not reach, or be kept for, those who ask later. */
-  forgetReads(): void {
-    this.invalidations++;
-    this.tiers.forgetReads();
-  }
-
   private async findInStores(call: Call): Promise<Found | undefined> {
-    const { invalidations } = this;
     for (const index of this.tiers.all.keys()) {
       if (index === 0 && this.tiers.startInMemory) continue; // looked at already
       const text = await this.tiers.read(index, call.key!);
@@ -56,7 +47,7 @@ export class EntryReader {
       const found = this.counted(await this.examine(call, envelope, index), index);
       if (found === undefined) continue;
       const ttlMs = remainingMs(found.envelope.expiresAtMs, this.clock.now());
-      if (invalidations === this.invalidations) this.tiers.promote(call.key!, text as string, ttlMs, index);
+      this.tiers.promote(call.key!, text as string, ttlMs, index);
       return found;
     }
     return undefined;

@@ -196,7 +196,6 @@ export class LlmCache {
 
   private async remove(groups: readonly string[], key: string | undefined): Promise<void> {
     this.upstream.fence(groups, key);
-    this.reader.forgetReads();
     const bumped = this.versions.bump(groups).then(
       () => [],
       (error: unknown) => [{ tier: this.tiers.last.name, error }],

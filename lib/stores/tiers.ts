@@ -115,11 +115,6 @@ export class Tiers {
     return removal !== undefined && removal.written !== text;
   }
 
-  /** What was being read before an invalidation must not reach those who ask after it. */
-  forgetReads(): void {
-    this.reads.clear();
-  }
-
   /** Waits for writes under way and closes our own stores; gives up on one that takes longer than the deadline. */
   async close(timeoutMs: number): Promise<void> {
     await Promise.allSettled(this.writes.values());

@@ -142,6 +142,15 @@ describe('an entry in trouble is a miss, counted apart', () => {
     }
   });
 
+  it('passes the gate again when it is read', async () => {
+    const store = memoryStore();
+    const lax = new LlmCache({ stores: store });
+    await lax.wrap(parts(), () => 'once thought good');
+    const strict = new LlmCache({ stores: store, cacheable: (answer) => answer !== 'once thought good' });
+    expect(await strict.wrap(parts(), () => 'better')).toBe('better');
+    expect(await lax.wrap(parts(), () => 'never')).toBe('better');
+  });
+
   it('is looked for in the next tier', async () => {
     const [memory, keyv] = [memoryStore(), new Keyv()];
     const llmCache = new LlmCache({ stores: [memory, keyv] });

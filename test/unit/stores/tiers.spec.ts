@@ -143,17 +143,16 @@ describe('tiers', () => {
     expect(disk.log).toEqual(['get k', 'get other', 'get k']);
   });
 
-  it('do not join what was being read before an invalidation', async () => {
+  it('bring nothing that was removed meanwhile, and nothing that comes back after', async () => {
     disk.data.set('k', 'old');
     disk.held.add('get');
     const before = tiers.read(1, 'k');
-    tiers.forgetReads();
-    disk.data.delete('k');
+    await tiers.remove('k');
     const after = tiers.read(1, 'k');
-    expect(disk.log).toEqual(['get k', 'get k']);
     await disk.release();
-    await before;
-    expect(await after).toBeUndefined();
+    expect([tiers.isRemoved('k', await before), tiers.isRemoved('k', await after)]).toEqual([true, true]);
+    await tiers.write('k', 'new', 1);
+    expect([tiers.isRemoved('k', 'old'), tiers.isRemoved('k', 'new'), tiers.isRemoved('other', 'old')]).toEqual([true, false, false]);
   });
 
   describe('a write that fails', () => {
