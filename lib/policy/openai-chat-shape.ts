@@ -28,7 +28,7 @@ function looksLikeCompletion(answer: Record<string, unknown>, choices: readonly 
 }
 
 /** Ends that mean the model said all it wanted. Some servers report the stop token itself. */
-const FINISHED = new Set(['stop', 'tool_calls', 'function_call', 'eos', 'end_turn', 'stop_sequence']);
+const FINISHED: ReadonlySet<unknown> = new Set(['stop', 'tool_calls', 'function_call', 'eos', 'end_turn', 'stop_sequence']);
 
 const REASONS: ReadonlyMap<unknown, RefusalReason> = new Map([
   ['length', 'truncated'],
@@ -50,7 +50,8 @@ function refuse(choices: readonly unknown[]): RefusalReason | undefined {
 function refuseChoice(choice: unknown): RefusalReason | undefined {
   if (!isRecord(choice)) return 'empty';
   const finish = choice['finish_reason'];
-  if (typeof finish !== 'string' || !FINISHED.has(finish)) return REASONS.get(finish) ?? 'unfinished';
+  // Absent, some servers leave it out; null, the answer is still being written.
+  if (finish !== undefined && !FINISHED.has(finish)) return REASONS.get(finish) ?? 'unfinished';
   const message = choice['message'] ?? { content: choice['text'] };
   if (!isRecord(message)) return 'empty';
   if (typeof message['refusal'] === 'string' && message['refusal'] !== '') return 'refusal';

@@ -56,7 +56,7 @@ describe('gate, for chat completions', () => {
     ['STOP', 'unfinished'],
     ['', 'unfinished'],
     [null, 'unfinished'],
-    [undefined, 'unfinished'],
+    [undefined, undefined],
     [1, 'unfinished'],
     ['a reason of next year', 'unfinished'],
   ])('finish_reason %p: %p', (finishReason, reason) => {
