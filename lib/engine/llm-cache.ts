@@ -58,6 +58,7 @@ export class LlmCache {
   private readonly reader: EntryReader;
   private readonly outcomes: Outcomes;
   private readonly upstream: Upstream;
+  private readonly stopListening: () => void;
   private closed = false;
   private running = 0;
 
@@ -76,6 +77,10 @@ export class LlmCache {
     this.outcomes = new Outcomes(ledger, events, clock);
     const writer = new EntryWriter(settings, this.tiers, this.versions, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
+    this.stopListening = this.versions.onKeyRemoved((key) => {
+      this.upstream.fence([], key);
+      this.tiers.forget(key);
+    });
   }
 
   /**
@@ -195,7 +200,8 @@ export class LlmCache {
   }
 
   private async remove(groups: readonly string[], key: string | undefined): Promise<void> {
-    this.upstream.fence(groups, key);
+    this.upstream.fence(groups, undefined);
+    if (key !== undefined) this.versions.announceRemoved(key);
     const bumped = this.versions.bump(groups).then(
       () => [],
       (error: unknown) => [{ tier: this.tiers.last.name, error }],
@@ -222,6 +228,7 @@ export class LlmCache {
   /** Writes what is under way, within `storeTimeout`, and closes the stores this package made. Calls after it run uncached. */
   async close(): Promise<void> {
     this.closed = true;
+    this.stopListening();
     this.settings.mode = 'off';
     await this.tiers.close(this.settings.storeTimeoutMs);
   }

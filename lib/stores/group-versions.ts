@@ -26,6 +26,7 @@ export class GroupVersions {
   private readonly known = new Map<string, KnownVersion>();
   /** Bumps that the store has not confirmed: they are written again before the store is believed. */
   private readonly unconfirmed = new Map<string, string>();
+  private readonly keyListeners = new Set<(key: string) => void>();
   private readonly reading = new Map<string, Promise<string>>();
   private readonly writing = new Map<string, Promise<void>>();
   /** In a memory store, the version of every group that was never bumped. */
@@ -43,6 +44,16 @@ export class GroupVersions {
     const versions = byNamespace.get(namespace) ?? new GroupVersions(tier, clock);
     byNamespace.set(namespace, versions);
     return versions;
+  }
+
+  /** A key has no version; its removal is told to every user of the store in this process. @returns a function that stops it. */
+  onKeyRemoved(listener: (key: string) => void): () => void {
+    this.keyListeners.add(listener);
+    return () => void this.keyListeners.delete(listener);
+  }
+
+  announceRemoved(key: string): void {
+    for (const listener of this.keyListeners) listener(key);
   }
 
   /** The present versions; a group without one gets it. */

@@ -99,14 +99,19 @@ export class Tiers {
 
   /** Removes an entry everywhere; resolves to the tiers that did not confirm, and why. */
   async remove(key: string): Promise<Array<{ tier: string; error: LlmCacheStoreError }>> {
-    this.removed.set(key, {});
-    this.unsettled.delete(key);
+    this.forget(key);
     await this.writes.get(key);
     this.unsettled.delete(key);
     const results = await Promise.allSettled(this.all.map((tier) => tier.delete(key)));
     return results.flatMap((result, index) =>
       result.status === 'rejected' ? [{ tier: this.all[index]!.name, error: result.reason as LlmCacheStoreError }] : [],
     );
+  }
+
+  /** From now on no text of before counts as this key's entry. */
+  forget(key: string): void {
+    this.removed.set(key, {});
+    this.unsettled.delete(key);
   }
 
   /** Whether a text found for a key is from before its removal: a store may have failed to delete it, or a late write brought it back. */

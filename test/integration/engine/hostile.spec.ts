@@ -141,6 +141,17 @@ describe('an invalidation', () => {
     expect(await llmCache.wrap(parts, () => 'v3')).toBe('v3');
   });
 
+  it('by key reaches the calls of every user of the store in this process', async () => {
+    const store = memoryStore();
+    const [a, b] = [new LlmCache({ stores: store }), new LlmCache({ stores: store })];
+    const upstream = deferred<string>();
+    const asked = a.wrap(parts, () => upstream.promise);
+    await b.invalidate({ key: parts });
+    upstream.resolve('old');
+    expect(await asked).toBe('old');
+    expect(await a.wrap(parts, () => 'new')).toBe('new');
+  });
+
   it('by key holds in this process when a store fails to delete, and says so', async () => {
     const store = troubledStore();
     const llmCache = new LlmCache({ stores: [memoryStore(), store.keyv] });
