@@ -11,13 +11,16 @@ import { digest } from './digest.js';
  * This is a storage format: a change makes every stored answer unreachable. `test/fixtures/key-vectors.json` pins it.
  */
 export function canonicalForm(value: unknown, given: Budget = { nodes: MAX_NODES, characters: MAX_CHARACTERS }): string {
-  const outer = { budget, ancestors };
+  if (typeof value !== 'object' || value === null) return write(value);
+  const [outerBudget, outerAncestors] = [budget, ancestors];
   budget = given;
   ancestors = [];
   try {
-    return write(value);
+    return writeObject(value);
   } finally {
-    ({ budget, ancestors } = outer); // a toJSON of the caller's may derive a key itself
+    // A toJSON of the caller's may derive a key itself.
+    budget = outerBudget;
+    ancestors = outerAncestors;
   }
 }
 
@@ -41,14 +44,13 @@ export class Refusal extends Error {
 }
 
 /** State of the walk under way; it never spans an `await`. */
-let budget: Budget;
+let budget: Budget = { nodes: 0, characters: Infinity };
 let ancestors: object[] = [];
 
 function write(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      budget.characters -= value.length;
-      if (budget.characters < 0) throw new Refusal('made of too much text');
+      if ((budget.characters -= value.length) < 0) throw new Refusal('made of too much text');
       return 's' + value.length + ':' + value; // as a template it is a third slower
     case 'number':
       return writeNumber(value);
