@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,7 +79,9 @@ export class SampleApp {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.running.map((app) => app.close()));
+    // Nest 11 runs the shutdown hooks again when an app is closed twice.
+    const open = this.running.filter((app) => (app.getHttpServer() as Server).listening);
+    await Promise.all(open.map((app) => app.close()));
     await this.stopLlm();
     await rm(this.folder, { recursive: true, force: true });
   }

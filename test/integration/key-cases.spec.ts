@@ -367,6 +367,5 @@ describe('two classes of one name (case 28)', () => {
     const starting = moduleRef.init();
     await expect(starting).rejects.toThrow(LlmCacheConfigError);
     await expect(starting).rejects.toThrow(/"Assistant\.ask".*`name`/s);
-    await moduleRef.close();
   });
 });
