@@ -28,9 +28,34 @@ function start(options: LlmCacheOptions): Promise<TestingModule> {
   return Test.createTestingModule({ imports: [LlmCacheModule.forRoot(options)], providers: [Asker] }).compile();
 }
 
-/** Timers and sockets that keep the process alive. */
+/** Sockets and pipes that keep the process alive. */
 function handles(): string[] {
-  return process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout' || kind === 'Immediate' || kind.includes('Wrap'));
+  return process.getActiveResourcesInfo().filter((kind) => kind.includes('Wrap'));
+}
+
+/** The timers that code under test makes from here on; the process has others, of Jest's own. */
+function watchTimers() {
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const pending = new Set<unknown>();
+  let created = 0;
+  globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) => {
+    created++;
+    const timer = set(() => {
+      pending.delete(timer);
+      callback(...args);
+    }, ms);
+    pending.add(timer);
+    return timer;
+  }) as typeof globalThis.setTimeout;
+  globalThis.clearTimeout = (timer) => {
+    pending.delete(timer);
+    clear(timer);
+  };
+  return {
+    created: () => created,
+    pending: () => pending.size,
+    stop: () => Object.assign(globalThis, { setTimeout: set, clearTimeout: clear }),
+  };
 }
 
 /** Writes of answers end when the test says so; those of versions at once. */
@@ -115,12 +140,16 @@ describe('app.close()', () => {
   });
 
   it('leaves no timer and no socket behind', async () => {
+    const timers = watchTimers();
     const before = handles();
     const app = await start({ stores: [memoryStore(), sqliteStore({ path: join(folder, 'cache.db') }), new Keyv()] });
     await app.init();
     await Promise.all([app.get(Asker).ask('a'), app.get(Asker).ask('a'), app.get(Asker).ask('b')]);
+    expect(timers.created()).toBeGreaterThan(0);
     await app.close();
     await new Promise(setImmediate);
+    timers.stop();
+    expect(timers.pending()).toBe(0);
     expect(handles()).toEqual(before);
   });
 
