@@ -9,7 +9,7 @@ export interface Clock {
 }
 
 /** The longest delay a Node timer can hold; a longer one would fire at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The real time. Globals are read at each call, so that Jest's fake timers apply. */
 export const systemClock: Clock = {

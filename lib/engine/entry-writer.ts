@@ -4,7 +4,6 @@ import type { RefusalReason } from '../policy/gate.js';
 import { expiryOf, remainingMs } from '../policy/lifetime.js';
 import { Refusal } from '../key/canonical-form.js';
 import { sealEnvelope } from '../stores/envelope.js';
-import type { GroupVersions } from '../stores/group-versions.js';
 import type { Tiers } from '../stores/tiers.js';
 import { encodeValue } from '../stores/value-codec.js';
 import { controlTtlMs, type Call } from './call.js';
@@ -17,7 +16,6 @@ export class EntryWriter {
   constructor(
     private readonly settings: Settings,
     private readonly tiers: Tiers,
-    private readonly versions: GroupVersions,
     private readonly clock: Clock,
     private readonly events: EventSource,
   ) {}
@@ -45,11 +43,10 @@ export class EntryWriter {
     await Promise.all(frame.storedKeys.map((key) => this.tiers.remove(key)));
   }
 
-  /** Why the answer was not stored; `undefined` when it was. */
+  /** Why the answer was not stored; `undefined` when it was. Nothing waits before the tiers know of the entry. */
   async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>): Promise<RefusalReason | undefined> {
     if (this.settings.mode === 'off') return 'no-store'; // closed while the call ran
     if (Buffer.byteLength(payload) > this.settings.maxEntryBytes) return 'too-large';
-    if (!(await this.versions.areCurrent(answer.versions))) return 'invalidated';
     const nowMs = this.clock.now();
     const { versions, latencyMs, usage, model, finishReason } = answer;
     const createdAtMs = nowMs - answer.ageMs;

@@ -75,7 +75,7 @@ export class LlmCache {
     this.versions = GroupVersions.of(this.tiers.last, clock);
     this.reader = new EntryReader(this.tiers, this.versions, clock, ledger, events);
     this.outcomes = new Outcomes(ledger, events, clock);
-    const writer = new EntryWriter(settings, this.tiers, this.versions, clock, events);
+    const writer = new EntryWriter(settings, this.tiers, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
     this.stopListening = this.versions.onKeyRemoved((key) => {
       this.upstream.fence([], key);

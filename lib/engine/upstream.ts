@@ -218,7 +218,9 @@ export class Upstream {
       ageMs: frame.oldestMs,
       versions: unique([...(await versionsOf(flight)), ...frame.versions]),
     };
-    let refused = frame.refused ?? inspection.refused ?? reasonNotToKeep(flight, changed);
+    const isCurrent = await this.versions.areCurrent(answer.versions);
+    // From here to the tiers nothing waits: no invalidation can come between.
+    let refused = frame.refused ?? inspection.refused ?? reasonNotToKeep(flight, changed, isCurrent);
     if (keeper === undefined) refused ??= 'no-store';
     const wanted = refused === undefined || (flight.callerCount > 1 && !changed);
     const payload = wanted ? this.writer.encode(call, value) : undefined;
@@ -241,9 +243,9 @@ function controlInside({ control }: Call): Call['control'] {
   return { ...control, maxAge, onOutcome: ambient().control?.onOutcome };
 }
 
-function reasonNotToKeep(flight: CacheFlight, changed: boolean): RefusalReason | undefined {
+function reasonNotToKeep(flight: CacheFlight, changed: boolean, isCurrent: boolean): RefusalReason | undefined {
   if (changed) return 'input-changed';
-  return flight.fenced || flight.isSuperseded ? 'invalidated' : undefined;
+  return !isCurrent || flight.fenced || flight.isSuperseded ? 'invalidated' : undefined;
 }
 
 async function versionsOf(flight: CacheFlight): Promise<Versions> {

@@ -153,7 +153,10 @@ export class GroupVersions {
   /** Bumps of one group are written in their order: an earlier one that lands late must not undo a later. */
   private async confirm(group: string, version: string): Promise<string> {
     const write = (this.writing.get(group) ?? Promise.resolve()).then(() => this.tier.set(group, version, undefined));
-    this.writing.set(group, write.catch(() => undefined));
+    const settled = write.catch(() => undefined);
+    this.writing.set(group, settled);
+    await settled;
+    if (this.writing.get(group) === settled) this.writing.delete(group);
     await write;
     if (this.unconfirmed.get(group) === version) this.unconfirmed.delete(group);
     return version;

@@ -152,6 +152,26 @@ describe('an invalidation', () => {
     expect(await a.wrap(parts, () => 'new')).toBe('new');
   });
 
+  it('by key beats an answer whose versions are being checked right before it is stored', async () => {
+    const clock = new FakeClock();
+    const store = troubledStore();
+    const llmCache = new LlmCache({ stores: store.keyv }, clock);
+    const upstream = deferred<string>();
+    const asked = llmCache.wrap(parts, () => upstream.promise);
+    await settled();
+    clock.advance('6s');
+    const check = store.hold('get');
+    upstream.resolve('old');
+    await settled();
+    const invalidated = llmCache.invalidate({ key: parts });
+    await settled();
+    store.heal();
+    check.resolve();
+    expect(await asked).toBe('old');
+    await invalidated;
+    expect(await llmCache.wrap(parts, () => 'new')).toBe('new');
+  });
+
   it('by key holds in this process when a store fails to delete, and says so', async () => {
     const store = troubledStore();
     const llmCache = new LlmCache({ stores: [memoryStore(), store.keyv] });

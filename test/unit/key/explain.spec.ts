@@ -1,14 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { differences } from '../../../lib/key/explain.js';
 import { keyOf, type KeyDocument } from '../../../lib/key/key.js';
+import { PLAIN_DOCUMENT } from '../../fixtures/key-document.js';
 
 const DOCUMENT: KeyDocument = {
-  namespace: 'llm',
-  scope: undefined,
-  name: 'A.m',
-  provider: undefined,
-  versions: [undefined, undefined],
-  sample: undefined,
+  ...PLAIN_DOCUMENT,
   model: { model: 'gpt-4o', temperature: 0 },
   input: [{ messages: [{ role: 'user', content: 'x' }] }],
 };

@@ -1,17 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { UncacheableInputError } from '../../../lib/core/errors.js';
 import { encodeNamespace, keyOf, type KeyDocument } from '../../../lib/key/key.js';
-
-const DOCUMENT: KeyDocument = {
-  namespace: 'llm',
-  scope: undefined,
-  name: 'A.m',
-  provider: undefined,
-  versions: [undefined, undefined],
-  sample: undefined,
-  model: {},
-  input: 'x',
-};
+import { PLAIN_DOCUMENT as DOCUMENT } from '../../fixtures/key-document.js';
 
 describe('key', () => {
   it('shows the schema, the namespace and 256 bits, and nothing else', () => {

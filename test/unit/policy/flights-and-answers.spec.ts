@@ -27,7 +27,7 @@ describe('a signal that has aborted already', () => {
         clear: async () => undefined,
       };
       const cache = new LlmCache({ stores: store });
-      const asked = cache.wrap({ name: 'n', input: turns }, () => new Promise((resolve) => setTimeout(resolve, 1, 'answer')), { signal: abort.signal });
+      const asked = cache.wrap({ name: 'n', input: turns }, () => new Promise((resolve) => setImmediate(resolve, 'answer')), { signal: abort.signal });
       await expect(asked).rejects.toBe('gone');
     }
   });
