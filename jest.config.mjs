@@ -16,9 +16,14 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
     '^(\\.{1,2}/.*)\\.cjs$': ['$1.cjs', '$1.cts'],
   },
-  // Written and imported by test/docs.spec.ts.
-  testPathIgnorePatterns: ['<rootDir>/test/.generated/', '/node_modules/'],
-  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
+  setupFilesAfterEnv: ['<rootDir>/test/fixtures/let-ambient-go.ts'],
+  // .generated is written and imported by test/docs.spec.ts; apps are projects of their own (scripts/fresh-apps.mjs).
+  testPathIgnorePatterns: ['<rootDir>/test/.generated/', '<rootDir>/test/apps/', '/node_modules/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/', '<rootDir>/test/apps/'],
+  maxWorkers: '100%',
+  testTimeout: 20_000, // of a machine that is busy; no test waits for so long
+  // What a file has imported as ES modules is never freed in its process; a worker that holds much is replaced.
+  workerIdleMemoryLimit: '700MB',
   coverageProvider: 'v8',
   collectCoverageFrom: ['lib/**/*.{ts,cts}'],
   reporters: ['default', '<rootDir>/scripts/jest-tally-reporter.mjs'],

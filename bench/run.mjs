@@ -90,9 +90,91 @@ async function stampede() {
   console.log(`1,000 identical callers, 50 ms upstream: ${calls} upstream call, all answered after ${wall.toFixed(1)} ms (aim <= 60 ms)\n`);
 }
 
+async function first(open) {
+  const stream = open()[Symbol.asyncIterator]();
+  await stream.next();
+  await stream.return();
+}
+
+const CHUNKS = 222;
+const streams = {
+  texts: Array.from({ length: CHUNKS }, (_, index) => `token ${index} `),
+  'chat chunks': Array.from({ length: CHUNKS }, (_, index) => ({
+    id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_760_000_000, model: 'gpt-4o-mini',
+    choices: [{ index: 0, delta: { content: `token ${index} ` }, finish_reason: index === CHUNKS - 1 ? 'stop' : null }],
+  })),
+};
+
+async function replays() {
+  for (const [what, chunks] of Object.entries(streams)) {
+    const bare = async function* () {
+      for (const chunk of chunks) yield chunk;
+    };
+    const texts = chunks.map((chunk) => JSON.stringify(chunk));
+    const copying = async function* () {
+      for (const text of texts) yield JSON.parse(text);
+    };
+    const llmCache = new LlmCache();
+    const cached = () => llmCache.wrapStream({ name: 'bench', input: what }, bare);
+    const all = async (open) => {
+      let count = 0;
+      for await (const _ of open()) count++;
+      if (count !== CHUNKS) throw new Error(`${count} chunks`);
+    };
+    await all(cached);
+    const begin = await measure({ bound: () => first(bare), ours: () => first(cached) }, { operations: 200 });
+    report(`first of ${CHUNKS} ${what} (aim <= 10 us)`, begin.ours, begin.bound);
+    const whole = await measure({ bound: () => all(bare), copying: () => all(copying), ours: () => all(cached) }, { operations: 20 });
+    report(`all of ${CHUNKS} ${what}`, whole.ours, whole.bound, 2);
+    report(`  the same against a bound that copies too, ${what}`, whole.ours, whole.copying);
+    await llmCache.close();
+  }
+}
+
+/** A thousand callers join one running stream of 222 chunks, ten with each of its first hundred chunks. */
+async function joiners() {
+  const llmCache = new LlmCache();
+  const chunks = streams['chat chunks'];
+  let calls = 0;
+  const readers = [];
+  const read = async (onChunk = () => {}) => {
+    let place = 0;
+    for await (const chunk of llmCache.wrapStream({ name: 'bench', input: 'join' }, upstream)) {
+      if (chunk.choices[0].delta.content !== `token ${place++} `) throw new Error(`chunk ${place} is missing or doubled`);
+      onChunk(place);
+    }
+    if (place !== CHUNKS) throw new Error(`${place} chunks`);
+  };
+  async function* upstream() {
+    calls++;
+    for (const chunk of chunks) {
+      await new Promise((resolve) => setImmediate(resolve));
+      yield chunk;
+    }
+  }
+  globalThis.gc?.();
+  const before = process.memoryUsage().heapUsed;
+  const startedAt = performance.now();
+  const leader = read((place) => {
+    if (place <= 100) for (let count = 0; count < 10; count++) readers.push(read());
+  });
+  let most = 0;
+  const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().heapUsed)), 20);
+  await leader;
+  await Promise.all(readers);
+  clearInterval(watch);
+  console.log(
+    `1,000 callers join one running stream of ${CHUNKS} chunks: ${calls} upstream call, no chunk missing or doubled, ` +
+      `${(performance.now() - startedAt).toFixed(0)} ms, heap at most ${((most - before) / 1e6).toFixed(0)} MB above the start\n`,
+  );
+  await llmCache.close();
+}
+
 console.log(`Node ${process.version}, 20th percentile of interleaved rounds\n`);
 await stampede();
+await joiners();
 await keys();
 await memoryHits();
 await sqliteHits();
+await replays();
 console.table(rows);

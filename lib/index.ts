@@ -1,4 +1,9 @@
-// The public surface. Named exports only, grouped by concept.
+/**
+ * The module, the decorator, the cache behind them, and the service over an LlmProvider.
+ *
+ * @module nestjs-llm-cache
+ */
+// Named exports only, grouped by concept.
 
 export { LlmCacheModule } from './module/llm-cache.module.js';
 export type { LlmCacheAsyncOptions, LlmCacheOptions, LlmCacheOptionsFactory } from './module/llm-cache-options.js';
@@ -28,7 +33,7 @@ export type { KeyDifference } from './key/explain.js';
 export type { LlmCacheEvent, LlmCacheListener } from './observability/events.js';
 
 export { LlmService } from './llm/llm.service.js';
-export type { ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './llm/chat.js';
+export type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './llm/chat.js';
 
 export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.js';
 export type { StoreInput } from './stores/store-input.js';
@@ -43,5 +48,6 @@ export {
   LlmCacheStoreError,
   LlmProviderError,
   ScopeRequiredError,
+  StreamLagError,
   UncacheableInputError,
 } from './core/errors.js';

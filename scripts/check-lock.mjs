@@ -1,7 +1,10 @@
-// Fails when package-lock.json would break `npm ci` on another platform or from another registry.
-//   node scripts/check-lock.mjs [path/to/package-lock.json]
+// Fails when a package-lock.json would break `npm ci` on another platform or from another registry.
+//   node scripts/check-lock.mjs [path/to/package-lock.json ...]
 import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+const LOCKS = ['../package-lock.json', '../test/keyv-suite/package-lock.json'];
 
 const EXACT_VERSION = /^\d+\.\d+\.\d+(?:[-+].*)?$/;
 
@@ -44,24 +47,28 @@ function registryAddresses(packages) {
     .map(([path, entry]) => `${path} is tied to ${entry.resolved}`);
 }
 
-const file = process.argv[2] ?? fileURLToPath(new URL('../package-lock.json', import.meta.url));
-const { packages = {} } = JSON.parse(readFileSync(file, 'utf8'));
-const missing = missingBinaries(packages);
-const resolved = registryAddresses(packages);
+function check(file) {
+  const { packages = {} } = JSON.parse(readFileSync(file, 'utf8'));
+  const missing = missingBinaries(packages);
+  const resolved = registryAddresses(packages);
 
-if (missing.length > 0) {
-  console.error(`package-lock.json lacks binaries that other platforms need; \`npm ci\` would fail there:
+  if (missing.length > 0) {
+    console.error(`${file} lacks binaries that other platforms need; \`npm ci\` would fail there:
 ${missing.map((line) => `  - ${line}`).join('\n')}
 Cure: the registry in use has no such file for this release yet. Pin the package (or add it to "overrides")
 at the newest release that has all of them, then: rm -rf node_modules package-lock.json && npm install\n`);
-}
-if (resolved.length > 0) {
-  console.error(`package-lock.json names registry addresses; whoever uses another registry could not install:
+  }
+  if (resolved.length > 0) {
+    console.error(`${file} names registry addresses; whoever uses another registry could not install:
 ${resolved.map((line) => `  - ${line}`).join('\n')}
 Cure: npm config set omit-lockfile-registry-resolved true, then: rm package-lock.json && npm install\n`);
+  }
+  if (missing.length + resolved.length > 0) {
+    process.exitCode = 1;
+  } else {
+    console.log(`${file}: ${Object.keys(packages).length} packages, every platform's binaries present, no registry addresses`);
+  }
 }
-if (missing.length + resolved.length > 0) {
-  process.exitCode = 1;
-} else {
-  console.log(`package-lock.json: ${Object.keys(packages).length} packages, every platform's binaries present, no registry addresses`);
-}
+
+const locks = process.argv.length > 2 ? process.argv.slice(2) : LOCKS.map((lock) => relative('.', fileURLToPath(new URL(lock, import.meta.url))));
+locks.forEach(check);

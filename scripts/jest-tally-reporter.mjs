@@ -1,5 +1,5 @@
 // Leaves Jest's own totals where .ci/run reads them: node_modules/.cache/test-tally.json.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 
 export default class TallyReporter {
   onRunComplete(_contexts, results) {
@@ -11,6 +11,8 @@ export default class TallyReporter {
       skipped: results.numPendingTests + results.numTodoTests,
     };
     mkdirSync(folder, { recursive: true });
-    writeFileSync(new URL('test-tally.json', folder), `${JSON.stringify(tally)}\n`);
+    const file = new URL('test-tally.json', folder);
+    rmSync(file, { force: true }); // it may be a hard link of another copy's
+    writeFileSync(file, `${JSON.stringify(tally)}\n`);
   }
 }

@@ -16,6 +16,7 @@ const SURFACE: Record<string, string[]> = {
     'LlmProviderError',
     'LlmService',
     'ScopeRequiredError',
+    'StreamLagError',
     'UncacheableInputError',
     'attachLlmCache',
     'memoryStore',

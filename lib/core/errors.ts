@@ -6,13 +6,16 @@ export type LlmCacheErrorCode =
   | 'LLM_CACHE_SCOPE_REQUIRED'
   | 'LLM_CACHE_PROVIDER_ANSWER'
   | 'LLM_CACHE_INVALIDATION'
-  | 'LLM_CACHE_STORE';
+  | 'LLM_CACHE_STORE'
+  | 'LLM_CACHE_STREAM_LAG';
 
 const MARKER = Symbol.for('nestjs-llm-cache:error');
 
 /** Base of every error this package creates. Errors of the method, SDK or LlmProvider are rethrown as they are. */
 export class LlmCacheError extends Error {
+  /** Name of the class, also where a bundler has renamed it. */
   override readonly name: string = 'LlmCacheError';
+  /** Stable code: what a program may rely on. */
   readonly code: LlmCacheErrorCode;
 
   constructor(code: LlmCacheErrorCode, message: string, options?: ErrorOptions) {
@@ -133,5 +136,19 @@ export class LlmCacheStoreError extends LlmCacheError {
     options?: ErrorOptions,
   ) {
     super('LLM_CACHE_STORE', message, options);
+  }
+}
+
+/** A reader of a stream fell more than `maxEntryBytes` behind the fastest one, and what it had still to read was let go. */
+export class StreamLagError extends LlmCacheError {
+  override readonly name = 'StreamLagError';
+  static override readonly expectedCode = 'LLM_CACHE_STREAM_LAG';
+
+  constructor() {
+    super(
+      'LLM_CACHE_STREAM_LAG',
+      'This reader fell further behind the stream than maxEntryBytes. ' +
+        'Read faster, raise maxEntryBytes, or call with noStore and noCache to have a stream of your own.',
+    );
   }
 }

@@ -2,11 +2,17 @@ import type { Duration } from './duration.js';
 
 /** Model configuration in the provider's own words. Fields this module does not know take part in the key like the others. */
 export type ModelConfig = {
+  /** Name of the model. */
   model?: string;
+  /** Sampling temperature. Above 0 a stored answer is one sample of several. */
   temperature?: number;
+  /** Nucleus sampling. */
   top_p?: number;
+  /** Most tokens of the answer. */
   max_tokens?: number;
+  /** Seed of the sampling. */
   seed?: number;
+  /** Where the answer ends. */
   stop?: string | string[];
 } & Record<string, unknown>;
 
@@ -22,12 +28,17 @@ export interface KeyParts {
   version?: string | number;
   /** Tenant partition; overrides the module's `scope.resolve`. `0` is a scope, `''` and `undefined` are not. */
   scope?: string | number;
+  /** Whether the answer is a stream: a stream and a whole answer never share an entry by accident. @default false */
+  stream?: boolean;
 }
 
 /** Tokens of one answer, as its provider reported them. */
 export interface LlmUsage {
+  /** Tokens of the question. */
   inputTokens: number;
+  /** Tokens of the answer. */
   outputTokens: number;
+  /** Both together. */
   totalTokens: number;
 }
 
@@ -36,6 +47,7 @@ export type CacheStatus = 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass';
 
 /** What happened to one call, without content. */
 export interface CacheOutcome {
+  /** How the call was answered. */
   status: CacheStatus;
   /** The identity of the call; tells a decorated call from one made inside it. */
   name: string;
@@ -45,11 +57,13 @@ export interface CacheOutcome {
   stored: boolean;
   /** Index of the tier that answered a hit. */
   tier?: number;
+  /** The call's key; absent where it bypassed the cache. */
   key?: string;
   /** Age of a stored answer, milliseconds. */
   ageMs?: number;
   /** How long the answer took to compute when it was stored, milliseconds. */
   savedMs?: number;
+  /** Tokens of the answer: spent on a miss, saved on a hit. */
   usage?: LlmUsage;
 }
 
@@ -80,16 +94,21 @@ export type CacheableFilter = (result: unknown, context: CacheableContext) => bo
 
 /** What is known about an answer when the gate looks at it. */
 export interface CacheableContext {
+  /** The identity of the call. */
   name: string;
   /** `true` when the answer comes from a store and is looked at again. */
   stored: boolean;
+  /** The model that answered, as the answer names it. */
   model?: string;
+  /** Why the answer ended, in the provider's words. */
   finishReason?: string;
+  /** Tokens of the answer. */
   usage?: LlmUsage;
 }
 
 /** Options of one imperative call. */
 export interface CallOptions extends CacheControl {
+  /** An extra gate for this call: it can only refuse. */
   cacheable?: CacheableFilter;
   /** Rejects this caller with `signal.reason`. The upstream call is cancelled when its last caller has aborted. */
   signal?: AbortSignal;

@@ -16,22 +16,30 @@ import type { CacheableFilter, ModelConfig } from '../core/types.js';
 /** What a decorated method returns, where its declaration does not tell. */
 export type ReturnKind = 'promise' | 'asyncIterable' | 'observable' | 'readableStream';
 
-/** Options of `@CacheLlm`. Functions are called with `this` = the instance, and the method's arguments. */
-export interface CacheLlmOptions<Args extends unknown[] = never[]> {
+/**
+ * Options of `@CacheLlm`. Functions are called with `this` = the instance. `model`, `key`, `scope` and `tags` get the
+ * method's arguments, and each may take fewer of them than another.
+ */
+export interface CacheLlmOptions<
+  ModelArgs extends unknown[] = never[],
+  KeyArgs extends unknown[] = ModelArgs,
+  ScopeArgs extends unknown[] = ModelArgs,
+  TagsArgs extends unknown[] = ModelArgs,
+> {
   /** Stable identity. @default the classes and the method, such as `TicketsService.summary` */
   name?: string;
   /** Model configuration: joins the key, and `LlmService` inside the method uses it. */
-  model?: ModelConfig | ((...args: Args) => ModelConfig);
+  model?: ModelConfig | ((...args: ModelArgs) => ModelConfig);
   /** Bump it when the method's code or prompt changes. */
   version?: string | number;
   /** Lifetime of an answer. @default the module's */
   ttl?: Duration | false;
   /** Stands for the arguments in the key. */
-  key?: (...args: Args) => unknown;
+  key?: (...args: KeyArgs) => unknown;
   /** Tenant partition; overrides the module's resolver. */
-  scope?: (...args: Args) => string | number | undefined;
+  scope?: (...args: ScopeArgs) => string | number | undefined;
   /** Labels for `invalidate({ tags })`. */
-  tags?: string[] | ((...args: Args) => string[]);
+  tags?: string[] | ((...args: TagsArgs) => string[]);
   /** An extra gate: it can only refuse. */
   cacheable?: CacheableFilter;
   /** Makes the class instance out of stored plain data. Without it answers that are class instances are not stored. */

@@ -3,9 +3,10 @@ import { LlmCacheConfigError } from '../core/errors.js';
 import { checkCacheLlmOptions, type CacheLlmOptions } from './cache-llm-options.js';
 import { registerMethod, type AnyMethod, type CachedMethod } from './cached-method.js';
 import { CACHE_LLM_INTERCEPTOR, defineHost, HOST, hostOf, OPTIONAL_HOST } from './host.js';
+import { bodyDigest } from './method-body.js';
 import { returnKindOf } from './return-kind.js';
 
-/** Applies to methods whose result is waited for, or read as a stream, and whose arguments the options' functions take. */
+/** Applies to methods whose result is waited for, or read as a stream, and whose arguments each function of the options takes. */
 export type CacheLlmDecorator<Args extends unknown[] = []> = <
   T extends (...args: never[]) => PromiseLike<unknown> | AsyncIterable<unknown> | ObservableLike | ReadableStream,
 >(
@@ -15,11 +16,22 @@ export type CacheLlmDecorator<Args extends unknown[] = []> = <
 ) => void;
 
 /** Says in the compiler's error what is wrong when a function of the options cannot be called with the method's arguments. */
-type Takes<Args extends unknown[], Given extends unknown[]> = Args extends never[]
+type Takes<Args extends unknown[], Given extends unknown[]> = [Unfit<Args, Given>] extends [never]
   ? unknown
+  : { 'a function in the options does not take the arguments of the method': Unfit<Args, Given> };
+
+/** Of the functions' arguments, a union, those that the method's do not fit. */
+type Unfit<Args extends unknown[], Given extends unknown[]> = Args extends never[]
+  ? never
   : ((...args: Args) => void) extends (...args: Given) => void
-    ? unknown
-    : { 'a function in the options does not take the arguments of the method': Args };
+    ? never
+    : Args;
+
+/**
+ * Checks nothing: it is `unknown` whatever `Args` is. The compiler infers `Args` from its other branch all the same, and
+ * so a parameter that is not annotated gets its type from another function of the options.
+ */
+type Infers<Args extends unknown[]> = [Args] extends [never] ? (...args: Args) => unknown : unknown;
 
 /** An rxjs Observable, by shape. */
 interface ObservableLike {
@@ -32,16 +44,22 @@ interface ObservableLike {
  *
  * Methods that return a stream run uncached.
  *
+ * Above a method: `@CacheLlm({ ttl: '7d', model: { model: 'gpt-4o-mini', temperature: 0 } })`
+ *
  * @throws LlmCacheConfigError at definition: on a static method or a property (instance methods only), on a method
  * declared to return synchronously, and for a wrong or unknown option.
  *
- * @example
- * ‎@CacheLlm({ ttl: '7d', model: { model: 'gpt-4o-mini', temperature: 0 } })
- * async summary(ticket: string): Promise<string> { ... }
- *
  * @publicApi
  */
-export function CacheLlm<Args extends unknown[] = []>(options: CacheLlmOptions<Args> = {}): CacheLlmDecorator<Args> {
+export function CacheLlm<
+  Args extends unknown[] = [],
+  ModelArgs extends unknown[] = Args,
+  KeyArgs extends unknown[] = Args,
+  ScopeArgs extends unknown[] = Args,
+  TagsArgs extends unknown[] = Args,
+>(
+  options: CacheLlmOptions<ModelArgs, KeyArgs, ScopeArgs, TagsArgs> & { [option in 'model' | 'key' | 'scope' | 'tags']?: Infers<Args> } = {},
+): CacheLlmDecorator<ModelArgs | KeyArgs | ScopeArgs | TagsArgs> {
   return (target, propertyKey, descriptor) => {
     const original = descriptor?.value as unknown as AnyMethod | undefined;
     if (typeof target === 'function' || typeof original !== 'function') {
@@ -54,6 +72,7 @@ export function CacheLlm<Args extends unknown[] = []>(options: CacheLlmOptions<A
       declaring: target.constructor.name,
       property: propertyKey,
       original,
+      body: bodyDigest(original),
       options: options as unknown as CacheLlmOptions, // the arguments were checked against the method's own
       returns: returnKindOf(original, Reflect.getMetadata('design:returntype', target, propertyKey), options.returns, owner),
     };

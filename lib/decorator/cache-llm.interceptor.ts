@@ -4,9 +4,10 @@ import type { KeyParts, UpstreamCall } from '../core/types.js';
 import { ambient } from '../engine/ambient.js';
 import type { MethodDefaults } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
+import { resultOf } from '../streaming/results.js';
 import { takeSignal } from './abort-signals.js';
 import type { MethodHost } from './host.js';
-import { isStream, type KnownReturn } from './return-kind.js';
+import { isStreamKind, streamKindOf } from './return-kind.js';
 import { call, identityOf, partsOf, runtimeOf, type CachedMethod } from './cached-method.js';
 
 const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
@@ -18,8 +19,6 @@ const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
 export class CacheLlmInterceptor implements MethodHost {
   /** Who has each identity: two methods, or two classes, must not share one by accident. */
   private readonly owners = new Map<string, { method: unknown; runtime: unknown }>();
-  /** What methods whose declaration does not say have turned out to return. */
-  private readonly learned = new WeakMap<CachedMethod, KnownReturn>();
   /** The identities claimed so far, by method and class. */
   private readonly identities = new WeakMap<CachedMethod, WeakMap<object, string>>();
 
@@ -32,34 +31,41 @@ export class CacheLlmInterceptor implements MethodHost {
     return interceptor;
   }
 
-  /** Runs a decorated method through the cache. */
+  /** @internal Runs a decorated method through the cache. */
   intercept(method: CachedMethod, instance: object, args: unknown[]): unknown {
-    const returns = this.learned.get(method) ?? method.returns;
+    const { returns } = method;
     if (returns === 'other') return this.runBeside(method, instance, args);
     const { signal, argsWith, argsForKey } = takeSignal(args);
     const { parts, defaults } = this.prepare(method, instance, argsForKey);
     const run = ({ signal: shared }: UpstreamCall): unknown => Reflect.apply(method.original, instance, argsWith(shared));
+    if (isStreamKind(returns)) return resultOf(returns, this.llmCache.openerOf(parts, run, { signal }, defaults));
     if (returns === 'promise' || ambient().control?.onlyIfCached) return this.llmCache.run(parts, run, { signal }, defaults);
     // The declaration does not say what the method returns, so its first call shows it.
     const probed = this.llmCache.probe(parts, run, { signal }, defaults);
     if ('answer' in probed) {
-      this.learned.set(method, 'promise');
+      method.returns = 'promise';
       return probed.answer;
     }
     const { result } = probed;
-    if (isStream(result)) this.learned.set(method, 'other');
-    else if (result !== undefined && result !== null) {
+    const kind = streamKindOf(result);
+    if (kind !== undefined) method.returns = kind;
+    if (kind !== undefined && kind !== 'other') {
+      return resultOf(kind, this.llmCache.openerOf({ ...parts, stream: true }, () => result, { signal }, defaults));
+    }
+    if (kind === undefined && result !== undefined && result !== null) {
       this.llmCache.warnOnce(`${parts.name} runs uncached: it returned a value, not a promise. Make it async.`);
     }
+    this.llmCache.note(parts.name, 'not a promise');
     return result;
   }
 
+  /** @internal */
   get isClosed(): boolean {
     return this.llmCache.isClosed;
   }
 
   /**
-   * The identity of a method as a class runs it.
+   * @internal The identity of a method as a class runs it.
    * @throws LlmCacheConfigError when another method or class has it already.
    */
   claim(method: CachedMethod, runtime: { name: string }): string {
@@ -90,6 +96,7 @@ export class CacheLlmInterceptor implements MethodHost {
       return {
         parts: partsOf(method, instance, name, args),
         defaults: {
+          body: method.body,
           ttl,
           cacheable: cacheable && ((result, context) => call(cacheable, instance, [result, context])),
           revive: revive && ((plain) => call(revive, instance, [plain])),

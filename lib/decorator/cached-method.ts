@@ -3,7 +3,7 @@ import { ignoreRejection, isThenable } from '../core/thenable.js';
 import type { KeyParts } from '../core/types.js';
 import { takeSignal } from './abort-signals.js';
 import type { CacheLlmOptions } from './cache-llm-options.js';
-import type { KnownReturn } from './return-kind.js';
+import { isStreamKind, type KnownReturn } from './return-kind.js';
 
 /** On the prototype: what the decorator knows of each method. Registered, for both copies of the package. */
 const METHODS = Symbol.for('nestjs-llm-cache:methods');
@@ -17,8 +17,11 @@ export interface CachedMethod {
   readonly declaring: string;
   readonly property: string | symbol;
   readonly original: AnyMethod;
+  /** See `bodyDigest`. */
+  readonly body: string | undefined;
   readonly options: CacheLlmOptions;
-  readonly returns: KnownReturn;
+  /** `unknown` becomes known with the first call. */
+  returns: KnownReturn;
 }
 
 type Registry = Map<string | symbol, CachedMethod>;
@@ -58,6 +61,7 @@ export function partsOf(method: CachedMethod, instance: unknown, name: string, a
   const { model, version, key, scope } = method.options;
   return {
     name,
+    stream: isStreamKind(method.returns),
     input: key === undefined ? withoutTrailingUndefined(args) : call(key, instance, args),
     model: typeof model === 'function' ? call(model, instance, args) : model,
     version,

@@ -1,4 +1,4 @@
-import type { LlmUsage, ModelConfig } from '../core/types.js';
+import type { KeyParts, LlmUsage, ModelConfig } from '../core/types.js';
 import type { RefusalReason } from '../policy/gate.js';
 import type { Versions } from '../stores/group-versions.js';
 import type { WaitNode } from '../policy/wait-graph.js';
@@ -33,6 +33,8 @@ export class CallFrame {
   constructor(
     readonly key: string | undefined,
     readonly model: ModelConfig,
+    /** Its tenant: calls made inside are that tenant's, unless they name another. */
+    readonly scope: KeyParts['scope'],
     readonly signal: AbortSignal,
     /** Groups that answers computed inside belong to as well. */
     readonly groups: readonly string[],
@@ -75,15 +77,16 @@ export class CallFrame {
     return this.reports.flatMap(({ versions }) => versions);
   }
 
-  get usage(): LlmUsage | undefined {
+  private get usage(): LlmUsage | undefined {
     const usages = this.reports.flatMap(({ usage }) => usage ?? []);
     if (usages.length === 0) return undefined;
     const sum = (field: keyof LlmUsage): number => usages.reduce((total, usage) => total + usage[field], 0);
     return { inputTokens: sum('inputTokens'), outputTokens: sum('outputTokens'), totalTokens: sum('totalTokens') };
   }
 
-  /** Model and finish reason of the last answer inside. */
-  get last(): InnerReport | undefined {
-    return this.reports.at(-1);
+  /** What the answers inside tell of one made from them: their tokens together, model and finish reason of the last. */
+  get known(): { usage?: LlmUsage | undefined; model?: string | undefined; finishReason?: string | undefined } {
+    const last = this.reports.at(-1);
+    return { usage: this.usage, model: last?.model, finishReason: last?.finishReason };
   }
 }

@@ -8,6 +8,7 @@ import { digest } from '../key/digest.js';
 import { encodeNamespace, keyOf, type KeyDocument } from '../key/key.js';
 import { checkCacheControl, mergeCacheControl, NO_CONTROL, unite } from '../policy/cache-control.js';
 import { isRequest, statefulField, withoutDeclared } from '../policy/chat-request.js';
+import { chunkCodec, type ChunkCodec } from '../streaming/chunk-codec.js';
 import { ambient } from './ambient.js';
 import type { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
@@ -19,6 +20,10 @@ export interface MethodDefaults {
   tags?: string[] | undefined;
   /** Makes the class instance out of stored plain data. */
   revive?: ((plain: unknown) => unknown) | undefined;
+  /** Digest of the method's source. Not part of the key; an entry remembers it, so that a hit from another source is noticed. */
+  body?: string | undefined;
+  /** The caller reads the answer chunk by chunk. */
+  chunks?: boolean;
   /** Why this call has to bypass the cache. */
   bypass?: string;
 }
@@ -41,12 +46,23 @@ export interface Call {
   readonly bypassReason: string | undefined;
   readonly control: CacheControl;
   readonly model: ModelConfig;
+  readonly scope: KeyParts['scope'];
   readonly filters: readonly CacheableFilter[];
   readonly revive: MethodDefaults['revive'];
+  readonly body: MethodDefaults['body'];
+  /** How chunks are written and read; `undefined` for a caller of a whole answer. */
+  readonly chunks: ChunkCodec | undefined;
   readonly signal: AbortSignal | undefined;
   /** The call this one is made inside. */
   readonly parent: CallFrame | undefined;
   readonly startedAtMs: number;
+  /** Of a reader of chunks: aborts when it leaves before there is anything to read. */
+  readonly left?: () => AbortSignal;
+}
+
+/** The call with the signal that its reader can leave by; made only where there is something to wait for. */
+export function untilLeft({ left, ...call }: Call): Call {
+  return left === undefined ? call : { ...call, signal: inner(call.signal, left()) };
 }
 
 /** Works out what a call is. Never throws: what cannot be worked out makes the call bypass the cache, with a reason. */
@@ -82,8 +98,11 @@ export function resolveCall(
     bypassReason,
     control,
     model: configurationOf(settings, parts),
+    scope: document === undefined ? parts?.scope : document.scope,
     filters: filtersOf(settings.cacheable, defaults.cacheable, caller.cacheable),
     revive: defaults.revive,
+    body: defaults.body,
+    chunks: defaults.chunks ? chunkCodec(defaults.revive) : undefined,
     signal: inner(frame?.signal, caller.signal instanceof AbortSignal ? caller.signal : undefined),
     parent: frame,
     startedAtMs,
@@ -131,6 +150,7 @@ export function documentOf(settings: Settings, parts: KeyParts, control: CacheCo
     provider: settings.providerId,
     versions: [settings.version, parts.version],
     sample: control.sample,
+    stream: parts.stream,
     model,
     input,
   };
@@ -158,16 +178,17 @@ export function shortName(name: string): string {
   return at > 0 && name.startsWith(`${name.slice(0, at)}.`, at + 1) ? name.slice(at + 1) : name;
 }
 
-const PARTS: ReadonlySet<string> = new Set(['name', 'input', 'model', 'version', 'scope']);
+const PARTS: ReadonlySet<string> = new Set(['name', 'input', 'model', 'version', 'scope', 'stream']);
 
 /** A part that is not known would not be in the key. */
 function checkParts(parts: KeyParts): void {
   for (const part of Object.keys(parts)) {
-    if (!PARTS.has(part)) throw new UncacheableInputError(part, 'none of the key parts (name, input, model, version, scope)');
+    if (!PARTS.has(part)) throw new UncacheableInputError(part, 'none of the key parts (name, input, model, version, scope, stream)');
   }
   if (parts.version !== undefined && !stringOrNumber.test(parts.version)) {
     throw new UncacheableInputError('version', 'neither a non-empty string nor a finite number');
   }
+  if (parts.stream !== undefined && typeof parts.stream !== 'boolean') throw new UncacheableInputError('stream', 'neither true nor false');
 }
 
 /** What shows nothing when it is merged (a promise, a Map) would silently drop out of the key. */
@@ -236,13 +257,18 @@ function refuseStateful(path: string, request: Record<string, unknown>): void {
 }
 
 function resolveScope({ scope: option }: Settings, given: KeyParts['scope']): string | number | undefined {
-  const scope: unknown = given === undefined || given === null || given === '' ? callResolver(option) : given;
-  if (scope === undefined || scope === null || scope === '') {
+  const named: unknown = isGiven(given) ? given : ambient().frame?.scope;
+  const scope: unknown = isGiven(named) ? named : callResolver(option);
+  if (!isGiven(scope)) {
     if (option?.required) throw new ScopeRequiredError();
     return undefined;
   }
   if (typeof scope === 'string' || Number.isFinite(scope)) return scope as string | number;
   throw new UncacheableInputError('scope', 'neither a string nor a finite number');
+}
+
+function isGiven(scope: unknown): boolean {
+  return scope !== undefined && scope !== null && scope !== '';
 }
 
 function callResolver(option: Settings['scope']): unknown {

@@ -16,7 +16,7 @@ import {
 import { durationMs, type Duration } from '../core/duration.js';
 import type { CacheableFilter, ModelConfig } from '../core/types.js';
 import { memoryStore } from '../stores/memory/index.js';
-import { givenStores, type GivenStore, type StoreInput } from '../stores/store-input.js';
+import { givenStores, type KeyvLike, type StoreInput } from '../stores/store-input.js';
 
 /** Options of `LlmCache`. */
 export interface EngineOptions {
@@ -37,20 +37,32 @@ export interface EngineOptions {
   /** Request fields that never change the answer, such as `['user']`; they stay out of the key. */
   volatile?: string[];
   /** Tenant partition. With `required`, a call without a scope bypasses the cache instead of sharing an entry. */
-  scope?: { resolve: () => string | number | undefined; required?: boolean };
+  scope?: {
+    /** Who asks, at each call. `0` is a scope, `''` and `undefined` are none. */
+    resolve: () => string | number | undefined;
+    /** Bypass the cache where there is no scope. @default false */
+    required?: boolean;
+  };
   /** An extra gate: it can only refuse. */
   cacheable?: CacheableFilter;
   /** Deadline of one store operation. @default '250ms' */
   storeTimeout?: Duration;
   /** Larger answers are served, not stored. @default 1_048_576 (1 MiB) */
   maxEntryBytes?: number;
-  /** `timeout`: how long a caller waits for another's identical call before it calls upstream itself. @default { timeout: '60s' } */
-  singleFlight?: { timeout?: Duration };
+  /** How callers of one question at the same time share one upstream call. */
+  singleFlight?: {
+    /** How long a caller waits for another's identical call before it calls upstream itself. @default '60s' */
+    timeout?: Duration;
+  };
+  /** When the last reader of a stream leaves: `'abort'` cancels it, `'finish'` lets it run to its end and stores it. @default 'abort' */
+  onAbandon?: 'abort' | 'finish';
+  /** Say once when a decorated method is answered with an entry that its code wrote before it was changed. @default true */
+  warnOnChangedBody?: boolean;
 }
 
 export const engineOptionRules: OptionRules<EngineOptions> = {
   mode: oneOf('on', 'off'),
-  stores: { accepts: 'a store or an array of stores', test: (value) => typeof value === 'object' && value !== null },
+  stores: { accepts: 'a store or an array of stores', test: () => true }, // givenStores looks closer, and says what to pass instead
   namespace: nonEmptyString,
   version: stringOrNumber,
   ttl: durationOrFalse,
@@ -62,12 +74,14 @@ export const engineOptionRules: OptionRules<EngineOptions> = {
   storeTimeout: timerDuration,
   maxEntryBytes: positiveInteger,
   singleFlight: { group: { timeout: timerDuration } },
+  onAbandon: oneOf('abort', 'finish'),
+  warnOnChangedBody: trueOrFalse,
 };
 
 /** The options with every default applied and every duration in milliseconds. */
 export interface Settings {
   mode: 'on' | 'off';
-  stores: GivenStore[];
+  stores: KeyvLike[];
   namespace: string;
   providerId: string | undefined;
   version: string | number | undefined;
@@ -80,6 +94,8 @@ export interface Settings {
   storeTimeoutMs: number;
   maxEntryBytes: number;
   followerTimeoutMs: number;
+  onAbandon: 'abort' | 'finish';
+  warnOnChangedBody: boolean;
 }
 
 /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
@@ -88,7 +104,7 @@ export function settingsOf(options: EngineOptions, providerId?: string): Setting
   const { ttl = '1d', storeTimeout = '250ms', singleFlight } = options;
   return {
     mode: options.mode ?? 'on',
-    stores: givenStores(options.stores ?? memoryStore()),
+    stores: givenStores(options.stores === undefined ? memoryStore() : options.stores),
     namespace: options.namespace ?? 'llm',
     providerId,
     version: options.version,
@@ -101,5 +117,7 @@ export function settingsOf(options: EngineOptions, providerId?: string): Setting
     storeTimeoutMs: durationMs(storeTimeout)!,
     maxEntryBytes: options.maxEntryBytes ?? 1024 * 1024,
     followerTimeoutMs: durationMs(singleFlight?.timeout ?? '60s')!,
+    onAbandon: options.onAbandon ?? 'abort',
+    warnOnChangedBody: options.warnOnChangedBody ?? true,
   };
 }

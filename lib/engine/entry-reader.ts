@@ -7,9 +7,9 @@ import { openEnvelope, type Envelope } from '../stores/envelope.js';
 import type { GroupVersions } from '../stores/group-versions.js';
 import type { HeldEntry } from '../stores/own-store.js';
 import type { Tiers } from '../stores/tiers.js';
-import { decodeValue } from '../stores/value-codec.js';
 import type { Call } from './call.js';
 import { admits } from './admission.js';
+import { answerFor, wholeAnswer } from './answers.js';
 
 /** A stored answer that may be served. */
 export interface Found {
@@ -21,6 +21,8 @@ export interface Found {
 
 /** Finds an answer that may be served: whole, this key's, fresh, current, and good by the same gate that let it in. */
 export class EntryReader {
+  private readonly goodStreams = new WeakMap<Envelope, boolean>();
+
   constructor(
     private readonly tiers: Tiers,
     private readonly versions: GroupVersions,
@@ -80,13 +82,21 @@ export class EntryReader {
 
   private take(call: Call, envelope: Envelope, tier: number, age: number): Found | undefined {
     try {
-      const plain = decodeValue(envelope.payload);
-      const value = call.revive === undefined ? plain : call.revive(plain);
-      return admits(call, value, true).refused === undefined ? { value, envelope, tier, ageMs: age } : undefined;
+      const value = answerFor(call, envelope.payload);
+      const good = call.chunks === undefined ? isGood(call, value, envelope) : this.isGoodStream(call, envelope);
+      return good ? { value, envelope, tier, ageMs: age } : undefined;
     } catch {
       if (call.revive) this.events.warnOnce(`${call.name}: revive threw on a stored answer; the method was called again.`);
       return undefined;
     }
+  }
+
+  /** The built-in gate puts a stream together once for as long as its entry is held, a filter each time. */
+  private isGoodStream(call: Call, envelope: Envelope): boolean {
+    if (call.filters.length > 0) return isGood(call, wholeAnswer(envelope.payload), envelope);
+    let good = this.goodStreams.get(envelope);
+    if (good === undefined) this.goodStreams.set(envelope, (good = isGood(call, wholeAnswer(envelope.payload), envelope)));
+    return good;
   }
 
   private counted(found: Found | undefined, tier: number): Found | undefined {
@@ -94,4 +104,8 @@ export class EntryReader {
     else this.tiers.all[tier]!.hits++;
     return found;
   }
+}
+
+function isGood(call: Call, answer: unknown, envelope: Envelope): boolean {
+  return admits(call, answer, true, envelope).refused === undefined;
 }

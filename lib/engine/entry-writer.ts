@@ -4,6 +4,8 @@ import type { RefusalReason } from '../policy/gate.js';
 import { expiryOf, remainingMs } from '../policy/lifetime.js';
 import { Refusal } from '../key/canonical-form.js';
 import { sealEnvelope } from '../stores/envelope.js';
+import { joinChunks } from '../streaming/chunk-codec.js';
+import { Recording } from '../streaming/recording.js';
 import type { Tiers } from '../stores/tiers.js';
 import { encodeValue } from '../stores/value-codec.js';
 import { controlTtlMs, type Call } from './call.js';
@@ -20,8 +22,15 @@ export class EntryWriter {
     private readonly events: EventSource,
   ) {}
 
+  private tooLarge({ name }: Call): RefusalReason {
+    const { maxEntryBytes } = this.settings;
+    this.events.warnOnce(`${name}: an answer is larger than maxEntryBytes (${maxEntryBytes}), so it is served but not stored.`);
+    return 'too-large';
+  }
+
   /** The answer as text; `undefined` when it would not come back as it went in. Says so once. */
   encode(call: Call, value: unknown): string | undefined {
+    if (value instanceof Recording) return value.texts && joinChunks(value.texts);
     try {
       return encodeValue(value, { flatten: call.revive !== undefined });
     } catch (error) {
@@ -32,6 +41,15 @@ export class EntryWriter {
       );
       return undefined;
     }
+  }
+
+  /** Says once why a stream could not be kept whole. */
+  warnOfPartial(call: Call, { unwritable }: Recording): void {
+    if (unwritable === undefined) return void this.tooLarge(call);
+    this.events.warnOnce(
+      `${call.name}: a chunk holds ${unwritable}, so the stream is served but not stored. ` +
+        'Yield plain data, or give @CacheLlm a `revive` function.',
+    );
   }
 
   /**
@@ -46,7 +64,7 @@ export class EntryWriter {
   /** Why the answer was not stored; `undefined` when it was. Nothing waits before the tiers know of the entry. */
   async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>): Promise<RefusalReason | undefined> {
     if (this.settings.mode === 'off') return 'no-store'; // closed while the call ran
-    if (Buffer.byteLength(payload) > this.settings.maxEntryBytes) return 'too-large';
+    if (Buffer.byteLength(payload) > this.settings.maxEntryBytes) return this.tooLarge(call);
     const nowMs = this.clock.now();
     const { versions, latencyMs, usage, model, finishReason } = answer;
     const createdAtMs = nowMs - answer.ageMs;
@@ -54,7 +72,7 @@ export class EntryWriter {
     const ttlMs = remainingMs(expiresAtMs, nowMs);
     if (ttlMs === 0) return 'too-old';
     const key = call.key!;
-    const text = sealEnvelope({ key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, payload });
+    const text = sealEnvelope({ key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, body: call.body, payload });
     try {
       await this.tiers.write(key, text, ttlMs);
       return undefined;

@@ -11,14 +11,17 @@ import { mergeCacheControl } from '../policy/cache-control.js';
 import { GroupVersions } from '../stores/group-versions.js';
 import { Tier, type TierStats } from '../stores/tier.js';
 import { Tiers } from '../stores/tiers.js';
+import type { ChunkReader } from '../streaming/chunk-reader.js';
+import { resultOf, type OpenReader } from '../streaming/results.js';
 import { ambient } from './ambient.js';
-import { documentOf, resolveCall, type Call, type Caller, type MethodDefaults } from './call.js';
+import { documentOf, resolveCall, untilLeft, type Call, type Caller, type MethodDefaults } from './call.js';
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
 import { EntryReader, type Found } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
 import { checkOwnKey, groupsToBump } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
 import { untilAborted } from './until-aborted.js';
+import { Streams } from './streams.js';
 import { Upstream, type Produce } from './upstream.js';
 
 /** ` (ECONNREFUSED)`: a code says what is wrong and holds no content. */
@@ -39,6 +42,7 @@ function callerOf(options: CallOptions): [Caller, MethodDefaults] {
 
 /** Counts since start, and how full each tier is. */
 export interface LlmCacheStats extends LedgerTotals {
+  /** One for each store, fastest first. */
   tiers: TierStats[];
 }
 
@@ -58,6 +62,7 @@ export class LlmCache {
   private readonly reader: EntryReader;
   private readonly outcomes: Outcomes;
   private readonly upstream: Upstream;
+  private readonly streams: Streams;
   private readonly stopListening: () => void;
   private closed = false;
   private running = 0;
@@ -74,9 +79,10 @@ export class LlmCache {
     this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings.storeTimeoutMs, this.tierListener())));
     this.versions = GroupVersions.of(this.tiers.last, clock);
     this.reader = new EntryReader(this.tiers, this.versions, clock, ledger, events);
-    this.outcomes = new Outcomes(ledger, events, clock);
+    this.outcomes = new Outcomes(ledger, events, clock, settings.warnOnChangedBody);
     const writer = new EntryWriter(settings, this.tiers, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
+    this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
     this.stopListening = this.versions.onKeyRemoved((key) => {
       this.upstream.fence([], key);
       this.tiers.forget(key);
@@ -99,17 +105,62 @@ export class LlmCache {
     return this.run(key, produce, ...callerOf(options)) as Promise<T>;
   }
 
-  /** @internal The life of a call: resolve, look up, serve or call upstream. */
+  /**
+   * The stream of chunks that answers a question: replayed where it is stored, joined from its first chunk where it runs
+   * already, and produced where neither. Nothing starts before it is read. It is stored when it has come to its own
+   * normal end and adds up to a good answer.
+   *
+   * @param key What the answer depends on.
+   * @param produce Makes the stream: an AsyncIterable, an Observable or a ReadableStream, or a promise of one. Its signal
+   * aborts when nobody reads any more.
+   * @throws on reading: LlmCacheMissError with `onlyIfCached` and no stored answer; StreamLagError for a reader that falls
+   * more than `maxEntryBytes` behind; `signal.reason` when the caller aborted; whatever the stream throws, unchanged.
+   *
+   * @example
+   * for await (const word of llmCache.wrapStream({ name: 'glossary', input: { term } }, ({ signal }) => client.explain(term, signal))) send(word);
+   */
+  wrapStream<T>(key: KeyParts, produce: (call: UpstreamCall) => AsyncIterable<T>, options: CallOptions = {}): AsyncIterable<T> {
+    return this.streamOf({ ...key, stream: true }, produce, options) as AsyncIterable<T>;
+  }
+
+  /** @internal */
   run(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): Promise<unknown> {
     if (typeof produce !== 'function') {
       return Promise.reject(new LlmCacheConfigError('LlmCache.wrap: the second argument must be the function that computes the answer.'));
     }
-    const call = resolveCall(this.settings, parts, caller, defaults, this.clock.monotonic());
+    const started = this.start(resolveCall(this.settings, parts, caller, defaults, this.clock.monotonic()), produce);
+    return started instanceof Promise ? started : Promise.resolve(started);
+  }
+
+  /** @internal {@link wrapStream} for parts that say themselves whether they are a stream's alone. */
+  streamOf(parts: KeyParts, produce: Produce, options: CallOptions): AsyncIterable<unknown> {
+    return resultOf('asyncIterable', this.openerOf(parts, produce, ...callerOf(options))) as AsyncIterable<unknown>;
+  }
+
+  /** @internal A streamed call: what it is is resolved now, it starts when it is read. */
+  openerOf(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): OpenReader {
+    const call = resolveCall(this.settings, parts, caller, { ...defaults, chunks: true }, 0);
+    return (left) => this.start({ ...call, startedAtMs: this.clock.monotonic(), left }, produce) as ChunkReader | Promise<ChunkReader>;
+  }
+
+  /** The life of a call: look up, then serve or call upstream. A streamed one comes to a reader of its chunks. */
+  private start(call: Call, produce: Produce): unknown {
     if (call.signal?.aborted) return this.outcomes.aborted(call);
-    if (call.key === undefined) return this.upstream.bypass(call, produce);
+    if (call.key === undefined) return (call.chunks ? this.streams : this.upstream).alone(call, produce, call.bypassReason!);
     const found = call.control.noCache ? undefined : this.reader.find(call);
     if (!(found instanceof Promise)) return this.serve(call, found, produce);
-    return this.tracked(untilAborted(call.signal, found).then((late) => this.serve(call, late, produce)));
+    const waiting = untilLeft(call);
+    return this.tracked(untilAborted(waiting.signal, found).then((late) => this.serve(waiting, late, produce)));
+  }
+
+  private serve(call: Call, found: Found | undefined, produce: Produce): unknown {
+    if (call.signal?.aborted) return this.outcomes.aborted(call); // while a store was read
+    if (found !== undefined) {
+      this.outcomes.hit(call, found);
+      return found.value;
+    }
+    if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
+    return this.tracked((call.chunks ? this.streams : this.upstream).share(untilLeft(call), produce));
   }
 
   /** A call that goes on after `close` may open a store of ours again; the last one closes it. */
@@ -141,13 +192,6 @@ export class LlmCache {
   note(name: string, reason: string): void {
     const now = this.clock.monotonic();
     this.outcomes.bypass(resolveCall(this.settings, { name, input: undefined }, {}, { bypass: reason }, now), reason);
-  }
-
-  private serve(call: Call, found: Found | undefined, produce: Produce): Promise<unknown> {
-    if (call.signal?.aborted) return this.outcomes.aborted(call); // while a store was read
-    if (found !== undefined) return this.outcomes.hit(call, found);
-    if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
-    return this.tracked(this.upstream.share(call, produce));
   }
 
   /**
@@ -230,6 +274,7 @@ export class LlmCache {
     this.closed = true;
     this.stopListening();
     this.settings.mode = 'off';
+    this.streams.close();
     await this.tiers.close(this.settings.storeTimeoutMs);
   }
 

@@ -15,20 +15,28 @@ const EXPECTED: ReadonlySet<string> = new Set([
   'off', 'requested', 'reentrant', 'stateful request', 'not a promise', 'unstorable',
 ]);
 
+/** Two digests that are known and differ. */
+function isAnother(written: string | undefined, present: string | undefined): boolean {
+  return written !== undefined && present !== undefined && written !== present;
+}
+
 /** Ends every call: counts it once, tells listeners and the caller what happened, and the call it was made inside. */
 export class Outcomes {
   constructor(
     private readonly ledger: Ledger,
     private readonly events: EventSource,
     private readonly clock: Clock,
+    private readonly warnOnChangedBody: boolean,
   ) {}
 
-  hit(call: Call, { value, envelope, tier, ageMs }: Found): Promise<unknown> {
+  hit(call: Call, { envelope, tier, ageMs }: Found): void {
     const { usage, model, finishReason, latencyMs, versions } = envelope;
+    if (this.warnOnChangedBody && isAnother(envelope.body, call.body)) {
+      this.events.warnOnce(`the body of ${call.name} changed since these entries were written; bump \`version\``);
+    }
     this.ledger.save(latencyMs, usage);
     call.parent?.report({ usage, model, finishReason, ageMs, versions, storedKey: call.key });
     this.end(call, { status: 'hit', stored: false, tier, ageMs, savedMs: latencyMs, usage });
-    return Promise.resolve(value);
   }
 
   /** The caller led the upstream call. */
@@ -47,7 +55,7 @@ export class Outcomes {
 
   /** The call failed upstream, alone or with others. */
   failed(call: Call, status: 'miss' | 'coalesced' | 'bypass', error: unknown): void {
-    if (error === NOT_A_PROMISE) return this.bypass(call, 'not a promise');
+    if (error === NOT_A_PROMISE) return; // whoever tried it says what it is
     call.parent?.report({ refused: 'error', ageMs: 0, versions: [] });
     this.end(call, { status, stored: false, reason: call.signal?.aborted ? 'aborted' : 'error' });
   }

@@ -3,11 +3,13 @@ import type { UpstreamCall } from '../core/types.js';
 import { isThenable } from '../core/thenable.js';
 import { keyOf } from '../key/key.js';
 import type { Ledger } from '../observability/ledger.js';
-import type { RefusalReason } from '../policy/gate.js';
+import type { Inspection, RefusalReason } from '../policy/gate.js';
 import { FOLLOWER_TIMEOUT, SingleFlight } from '../policy/single-flight.js';
 import type { GroupVersions, Versions } from '../stores/group-versions.js';
-import { decodeValue } from '../stores/value-codec.js';
-import { admits } from './admission.js';
+import { joinChunks } from '../streaming/chunk-codec.js';
+import { Recording } from '../streaming/recording.js';
+import { admits, type Known } from './admission.js';
+import { answerFor, wholeAnswer } from './answers.js';
 import { ambient, runInFrame } from './ambient.js';
 import { documentOf, groupOf, groupsOf, type Call } from './call.js';
 import { CallFrame } from './call-frame.js';
@@ -23,6 +25,8 @@ export type Produce = (call: UpstreamCall) => unknown;
 export class Upstream {
   private readonly flights = new SingleFlight<Landing, Passenger>();
   private readonly frames = new WeakMap<CacheFlight, CallFrame>();
+  /** Streams under way are told who waits for all of them: nobody else may be reading. */
+  readonly wholeCallers = new WeakMap<CacheFlight, (change: 1 | -1) => void>();
 
   constructor(
     private readonly settings: Settings,
@@ -37,9 +41,9 @@ export class Upstream {
   async share(call: Call, produce: Produce): Promise<unknown> {
     let leftBehind: CacheFlight | undefined;
     for (;;) {
-      const running = call.control.noCache ? undefined : this.flights.get(call.key!);
-      if (running === undefined || running === leftBehind || !this.mayJoin(running)) return this.lead(call, produce);
-      if (call.parent?.flight && running.dependsOn(call.parent.flight)) return this.alone(call, produce, 'reentrant');
+      const running = this.joinable(call);
+      if (running === undefined || running === leftBehind) return this.lead(call, produce);
+      if (wouldWaitForItself(call, running)) return this.alone(call, produce, 'reentrant');
       const landing = await this.follow(running, call);
       if (landing === FOLLOWER_TIMEOUT) leftBehind = running;
       else {
@@ -49,9 +53,10 @@ export class Upstream {
     }
   }
 
-  /** Runs a call that bypasses the cache. */
-  bypass(call: Call, produce: Produce): Promise<unknown> {
-    return this.alone(call, produce, call.bypassReason!);
+  /** The flight under way that a call may share. */
+  joinable(call: Call): CacheFlight | undefined {
+    const running = call.control.noCache ? undefined : this.flights.get(call.key!);
+    return running !== undefined && this.mayJoin(running) ? running : undefined;
   }
 
   /**
@@ -73,8 +78,16 @@ export class Upstream {
     const answer = call.key === undefined ? this.alone(call, start, call.bypassReason!) : this.lead(call, start, false);
     if (returned === undefined) return { answer };
     answer.catch(() => undefined);
-    if ('error' in returned) throw returned.error;
+    if ('error' in returned) {
+      this.outcomes.bypass(call, 'not a promise');
+      throw returned.error;
+    }
     return returned;
+  }
+
+  /** Nobody joins a flight any more. */
+  retire(flight: CacheFlight): void {
+    this.flights.retire(flight);
   }
 
   /** Nobody joins a matching flight any more, and its answer is not stored. */
@@ -87,8 +100,12 @@ export class Upstream {
     );
   }
 
-  private async lead(call: Call, produce: Produce, waitForVersions = true): Promise<unknown> {
-    const flight = this.flights.start(call.key!, this.passenger(call), (own) => this.fly(own, call, produce, waitForVersions));
+  /** Starts a flight, and waits for it as one of its callers. */
+  async lead(call: Call, produce: Produce, waitForVersions = true, onStart?: (flight: CacheFlight) => void): Promise<unknown> {
+    const flight = this.flights.start(call.key!, this.passenger(call), (own) => {
+      onStart?.(own);
+      return this.fly(own, call, produce, waitForVersions);
+    });
     try {
       const landing = (await this.waitFor(flight, call)) as Landing;
       this.outcomes.miss(call, landing);
@@ -99,17 +116,27 @@ export class Upstream {
     }
   }
 
-  private async follow(flight: CacheFlight, call: Call): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
-    flight.passengers.push(this.passenger(call, flight.passengers[0]));
+  /** Waits for a flight as one more of its callers. */
+  async follow(flight: CacheFlight, call: Call): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
+    this.board(flight, call);
+    const count = this.wholeCallers.get(flight);
+    count?.(1);
     try {
       return await this.waitFor(flight, call, { ms: this.settings.followerTimeoutMs, clock: this.clock });
     } catch (error) {
       this.outcomes.failed(call, 'coalesced', error);
       throw error;
+    } finally {
+      count?.(-1);
     }
   }
 
-  private waitFor(flight: CacheFlight, call: Call, deadline?: { ms: number; clock: Clock }): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
+  /** What one more caller wants counts for the flight: its tags, its wish to store. */
+  board(flight: CacheFlight, call: Call): void {
+    flight.passengers.push(this.passenger(call, flight.passengers[0]));
+  }
+
+  waitFor(flight: CacheFlight, call: Call, deadline?: { ms: number; clock: Clock }): Promise<Landing | typeof FOLLOWER_TIMEOUT> {
     const wait = (): Promise<Landing | typeof FOLLOWER_TIMEOUT> => flight.wait(call.signal, deadline);
     const waiting = call.parent?.flight;
     return waiting === undefined ? wait() : waiting.whileWaitingFor(flight, wait);
@@ -130,12 +157,11 @@ export class Upstream {
     return { call, groups, versions: this.versions.snapshot(groups) };
   }
 
-  /** A follower's own copy; `undefined` where none can be made, and the follower must ask for itself. */
-  private copyOf(call: Call, landing: Landing): { value: unknown } | undefined {
+  /** What a follower gets of its own; `undefined` where nothing can be made for it, and it must ask for itself. */
+  copyOf(call: Call, landing: Landing): { value: unknown } | undefined {
     if (landing.payload === undefined) return undefined;
     try {
-      const plain = decodeValue(landing.payload);
-      const value = call.revive === undefined ? plain : call.revive(plain);
+      const value = answerFor(call, landing.payload);
       this.outcomes.coalesced(call, landing);
       return { value };
     } catch {
@@ -170,14 +196,15 @@ export class Upstream {
   }
 
   private frameOf(call: Call, signal: AbortSignal, flight: CacheFlight | undefined, groups = call.parent?.groups ?? []): CallFrame {
-    return new CallFrame(call.key, call.model, signal, groups, flight ?? call.parent?.flight, call.parent);
+    return new CallFrame(call.key, call.model, call.scope, signal, groups, flight ?? call.parent?.flight, call.parent);
   }
 
-  private async alone(call: Call, produce: Produce, reason: string): Promise<unknown> {
+  /** Runs a call beside the cache. */
+  async alone(call: Call, produce: Produce, reason: string): Promise<unknown> {
     const frame = this.frameOf(call, call.signal ?? new AbortController().signal, undefined);
     try {
       const { value } = await untilAborted(call.signal, this.call(call, frame, produce));
-      const { refused, usage, model, finishReason } = admits(call, value, false);
+      const { refused, usage, model, finishReason } = inspect(call, value, frame.known);
       if (!frame.isAccountedFor) this.ledger.spend(usage);
       call.parent?.report({ usage, model, finishReason, refused, ageMs: frame.oldestMs, versions: frame.versions });
       this.outcomes.bypass(call, reason);
@@ -207,13 +234,15 @@ export class Upstream {
   private async land(flight: CacheFlight, frame: CallFrame, value: unknown, latencyMs: number, changed: boolean): Promise<Landing> {
     const { call } = flight.passengers[0]!;
     const keeper = flight.passengers.find((passenger) => !passenger.call.control.noStore)?.call;
-    const inspection = admits(keeper ?? call, value, false);
+    const { known } = frame;
+    const inspection = inspect(keeper ?? call, value, known);
     if (!frame.isAccountedFor) this.ledger.spend(inspection.usage);
     if (inspection.refused !== undefined) await this.writer.disown(frame);
+    if (value instanceof Recording && !value.isWhole) this.writer.warnOfPartial(call, value);
     const answer = {
-      usage: inspection.usage ?? frame.usage,
-      model: inspection.model ?? frame.last?.model,
-      finishReason: inspection.finishReason ?? frame.last?.finishReason,
+      usage: inspection.usage ?? known.usage,
+      model: inspection.model ?? known.model,
+      finishReason: inspection.finishReason ?? known.finishReason,
       latencyMs,
       ageMs: frame.oldestMs,
       versions: unique([...(await versionsOf(flight)), ...frame.versions]),
@@ -232,6 +261,18 @@ export class Upstream {
     call.parent?.report(landing);
     return landing;
   }
+}
+
+/** The gate's view of what was produced: an answer, or the stream that was recorded. */
+function inspect(call: Call, value: unknown, known: Known): Inspection {
+  if (!(value instanceof Recording)) return admits(call, value, false, known);
+  if (value.texts !== undefined) return admits(call, wholeAnswer(joinChunks(value.texts)), false, known);
+  return { refused: value.unwritable === undefined ? 'too-large' : 'unstorable' };
+}
+
+/** Whether a call would wait, through any number of others, for the call it is made inside. */
+export function wouldWaitForItself({ parent }: Call, running: CacheFlight): boolean {
+  return parent?.flight !== undefined && running.dependsOn(parent.flight);
 }
 
 /**

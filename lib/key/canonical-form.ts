@@ -97,8 +97,11 @@ function writeContent(value: object): string {
   return writeBuiltIn(value) ?? (prototype === null ? writeFields(value) : writeInstance(value, prototype as object));
 }
 
-function refuseSymbolKeys(value: object): void {
-  if (Object.getOwnPropertySymbols(value).length > 0) throw new Refusal('an object with symbol keys');
+/** Hidden ones count as little as other hidden fields do; the AI SDK puts one on each tool call. */
+export function refuseSymbolKeys(value: object): void {
+  for (const symbol of Object.getOwnPropertySymbols(value)) {
+    if (Object.prototype.propertyIsEnumerable.call(value, symbol)) throw new Refusal('an object with symbol keys');
+  }
 }
 
 function writeArray(array: readonly unknown[]): string {

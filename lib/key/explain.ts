@@ -12,7 +12,7 @@ export interface KeyDifference {
 
 /** Every difference between two key documents, outermost first. */
 export function differences(a: KeyDocument, b: KeyDocument): KeyDifference[] {
-  const parts = ['namespace', 'scope', 'name', 'provider', 'versions', 'sample', 'model', 'input'] as const;
+  const parts = ['namespace', 'scope', 'name', 'provider', 'versions', 'sample', 'stream', 'model', 'input'] as const;
   return parts.flatMap((part) => compare(part === 'versions' ? 'version' : part, a[part], b[part]));
 }
 

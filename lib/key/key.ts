@@ -14,6 +14,8 @@ export interface KeyDocument {
   /** The module's version and the method's. */
   versions: readonly [string | number | undefined, string | number | undefined];
   sample: string | number | undefined;
+  /** Whether the answer is a stream, where that is part of what the call is. */
+  stream?: boolean | undefined;
   model: ModelConfig;
   input: unknown;
 }
@@ -34,11 +36,13 @@ export function keyPrefix(namespace: string): string {
   return `${KEY_SCHEMA}.${encodeNamespace(namespace)}.`;
 }
 
-function fingerprint({ namespace, scope, name, provider, versions, sample, model, input }: KeyDocument): string {
+function fingerprint({ namespace, scope, name, provider, versions, sample, stream, model, input }: KeyDocument): string {
   const [moduleVersion, methodVersion] = versions;
   const identity = canonicalForm(namespace) + canonicalForm(name) + canonicalForm(scope) + canonicalForm(provider);
   const variant = canonicalForm(moduleVersion) + canonicalForm(methodVersion) + canonicalForm(sample);
-  return digest(identity + variant + part('model', model) + part('input', input));
+  // The model is always an object, so what stands before it cannot be taken for it: whole answers keep the keys they had.
+  const shape = stream ? canonicalForm('stream') : '';
+  return digest(identity + variant + shape + part('model', model) + part('input', input));
 }
 
 function part(path: string, value: unknown): string {

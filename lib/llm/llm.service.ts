@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { isRecord } from '../core/check-options.js';
 import { LlmCacheConfigError, LlmProviderError } from '../core/errors.js';
 import type { CallOptions, KeyParts, ModelConfig } from '../core/types.js';
@@ -5,7 +6,8 @@ import { ambient } from '../engine/ambient.js';
 import { mergeConfig } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
 import { withoutVolatile } from '../policy/chat-request.js';
-import type { ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './chat.js';
+import { chunksOfCompletion } from '../policy/openai-chat-stream.js';
+import type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './chat.js';
 
 /**
  * Cached chat completions over an LlmProvider. Inside a `@CacheLlm` method it takes the method's model configuration,
@@ -29,13 +31,36 @@ export class LlmService {
    */
   async chat(request: ChatRequest, options: CallOptions = {}): Promise<ChatResponse> {
     const provider = this.requireProvider();
-    const { stream: _stream, stream_options: _streamOptions, signal: own, ...whole } = this.complete(request);
-    const signal = options.signal ?? (own instanceof AbortSignal ? own : undefined);
+    const { whole, signal } = this.toSend(request, options);
     return this.llmCache.wrap(
       this.partsOf(request),
-      async (call) => checked(provider, await provider.chat(snapshot(whole as ChatRequest), call)),
+      async (call) => checked(provider, await provider.chat(snapshot(whole), call)),
       { ...options, signal },
     );
+  }
+
+  /**
+   * The same answer in chunks, in OpenAI's chunk shape, with the usage in the last one. One entry serves {@link chat} and
+   * this; a stream under way is joined from its first chunk on. Nothing starts before it is read.
+   * @throws on reading: what `chat` throws; StreamLagError for a reader that falls more than `maxEntryBytes` behind.
+   *
+   * @example
+   * for await (const { choices } of llm.stream({ messages })) response.write(choices[0]?.delta.content ?? '');
+   */
+  stream(request: ChatRequest, options: CallOptions = {}): AsyncIterable<ChatChunk> {
+    const provider = this.requireProvider();
+    if (provider.stream === undefined) return this.chunksOfChat(request, options);
+    const { whole, signal } = this.toSend(request, options);
+    return this.llmCache.streamOf(
+      this.partsOf(request),
+      (call) => checkedChunks(provider, provider.stream!(snapshot(whole), call)),
+      { ...options, signal },
+    ) as AsyncIterable<ChatChunk>;
+  }
+
+  /** @param run as it was when the stream was asked for: what surrounded that call surrounds this one */
+  private async *chunksOfChat(request: ChatRequest, options: CallOptions, run = AsyncLocalStorage.snapshot()): AsyncGenerator<ChatChunk> {
+    yield* chunksOfCompletion(await run(() => this.chat(request, options))) as ChatChunk[];
   }
 
   /**
@@ -54,6 +79,12 @@ export class LlmService {
   partsOf(request: ChatRequest): KeyParts {
     const { messages, ...model } = withoutVolatile(this.complete(request));
     return { name: this.requireProvider().id, input: { messages }, model };
+  }
+
+  /** What reaches the provider, and the caller's own signal. */
+  private toSend(request: ChatRequest, options: CallOptions): { whole: ChatRequest; signal: AbortSignal | undefined } {
+    const { stream: _stream, stream_options: _streamOptions, signal: own, ...whole } = this.complete(request);
+    return { whole, signal: options.signal ?? (own instanceof AbortSignal ? own : undefined) };
   }
 
   /** The request over the method's model configuration over the module's. */
@@ -82,4 +113,12 @@ function snapshot(request: ChatRequest): ChatRequest {
 function checked(provider: LlmProvider, answer: unknown): ChatResponse {
   if (isRecord(answer) && (Array.isArray(answer['choices']) || Object.hasOwn(answer, 'error'))) return answer as ChatResponse;
   throw new LlmProviderError(provider.id, 'without a `choices` array; LlmService speaks the chat-completions shape');
+}
+
+async function* checkedChunks(provider: LlmProvider, chunks: AsyncIterable<ChatChunk>): AsyncGenerator<ChatChunk> {
+  for await (const chunk of chunks) {
+    const isChunk = isRecord(chunk) && (Array.isArray(chunk.choices) || Object.hasOwn(chunk, 'error'));
+    if (!isChunk) throw new LlmProviderError(provider.id, 'with a chunk without a `choices` array; LlmService speaks the chat-completions shape');
+    yield chunk;
+  }
 }

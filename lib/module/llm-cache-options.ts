@@ -12,17 +12,32 @@ export interface LlmCacheOptions extends EngineOptions {
 
 /** Implemented by the class given as `useClass` or `useExisting`. */
 export interface LlmCacheOptionsFactory {
+  /** Makes the options, once, when the app starts. */
   createLlmCacheOptions(): LlmCacheOptions | Promise<LlmCacheOptions>;
 }
 
 /** Options of `LlmCacheModule.forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
 export interface LlmCacheAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  /** Makes the options out of what `inject` names. */
   // Nest types injected arguments as `any` too: a factory declares what it injects.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   useFactory?: (...args: any[]) => LlmCacheOptions | Promise<LlmCacheOptions>;
   /** Tokens of the factory's arguments. */
-  inject?: Array<string | symbol | Type<unknown> | Function | { token: string | symbol | Type<unknown> | Function; optional: boolean }>;
+  inject?: Array<
+    | string
+    | symbol
+    | Type<unknown>
+    | Function
+    | {
+        /** What to inject. */
+        token: string | symbol | Type<unknown> | Function;
+        /** Inject `undefined` where nobody provides it. */
+        optional: boolean;
+      }
+  >;
+  /** A class that makes the options; Nest makes the instance. */
   useClass?: Type<LlmCacheOptionsFactory>;
+  /** A provider of `imports` that makes the options. */
   useExisting?: Type<LlmCacheOptionsFactory> | string | symbol;
   /** Whether other modules see the providers without importing this one. @default true */
   isGlobal?: boolean;

@@ -4,14 +4,47 @@ import type { CacheOutcome } from '../core/types.js';
 /** What the module tells a listener. Never a prompt, an argument or an answer. */
 export type LlmCacheEvent =
   /** One call ended; its `type` is the outcome's status. */
-  | { type: 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass'; name: string; durationMs: number; outcome: CacheOutcome }
+  | {
+      /** The outcome's status. */
+      type: 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass';
+      /** The identity of the call. */
+      name: string;
+      /** How long the caller waited, milliseconds. */
+      durationMs: number;
+      /** What happened, as `onOutcome` is told. */
+      outcome: CacheOutcome;
+    }
   /** A stored entry was not used: its format is unknown, it is damaged, or it belongs to another key. */
-  | { type: 'rejected'; name: string; tier: string; problem: 'unknown-format' | 'damaged' | 'swapped' }
+  | {
+      /** A stored entry was not used. */
+      type: 'rejected';
+      /** The identity of the call that found it. */
+      name: string;
+      /** Name of the tier that holds it. */
+      tier: string;
+      /** `swapped`: it belongs to another key. */
+      problem: 'unknown-format' | 'damaged' | 'swapped';
+    }
   /** A store operation failed or took too long. */
-  | { type: 'store-error'; tier: string; operation: 'get' | 'set' | 'delete'; message: string }
+  | {
+      /** A store operation failed. */
+      type: 'store-error';
+      /** Name of the tier. */
+      tier: string;
+      /** What was tried. */
+      operation: 'get' | 'set' | 'delete';
+      /** What went wrong, in words of this package: no text of the store. */
+      message: string;
+    }
   /** Something a developer should act on; said once. */
-  | { type: 'warning'; message: string };
+  | {
+      /** A warning, said once. */
+      type: 'warning';
+      /** What is wrong and what to do about it. */
+      message: string;
+    };
 
+/** Is told of events. What it throws reaches nobody. */
 export type LlmCacheListener = (event: LlmCacheEvent) => void;
 
 /** Tells listeners; what one throws reaches nobody. */

@@ -2,24 +2,40 @@ import type { CacheStatus, LlmUsage } from '../core/types.js';
 
 /** Counts since the module started. Spent and saved never mix. */
 export interface LedgerTotals {
-  /** Calls by outcome; each call is counted once. */
+  /** Calls answered from a store. Each call is counted once, by its outcome. */
   hits: number;
+  /** Calls that no stored answer would do for. */
   misses: number;
+  /** Always 0: expired answers are not served. */
   stale: number;
+  /** Calls that shared the upstream call of another. */
   coalesced: number;
+  /** Calls that ran uncached, or were aborted before they started. */
   bypassed: number;
-  /** Answers stored, and answers served but kept out by the gate or by their nature. */
+  /** Answers stored. */
   stored: number;
+  /** Answers served and kept out by the gate or by their nature. */
   refused: number;
   /** Stored entries that were damaged, of an unknown format, or another key's. */
   rejected: number;
-  /** Upstream calls made, and those that failed. */
+  /** Upstream calls made; one around another counts as the inner alone. */
   upstream: number;
+  /** Upstream calls that failed. */
   errors: number;
   /** Tokens as providers reported them. */
-  tokens: { spent: number; saved: number };
+  tokens: {
+    /** Of upstream calls. */
+    spent: number;
+    /** Of answers that needed none. */
+    saved: number;
+  };
   /** Milliseconds of upstream calls. */
-  ms: { spent: number; saved: number };
+  ms: {
+    /** That callers waited. */
+    spent: number;
+    /** That they did not have to wait. */
+    saved: number;
+  };
 }
 
 const COUNTER = { hit: 'hits', miss: 'misses', stale: 'stale', coalesced: 'coalesced', bypass: 'bypassed' } as const;

@@ -27,7 +27,7 @@ export interface Inspection {
   finishReason?: string;
 }
 
-/** One shape of answer the gate understands. */
+/** One shape of answer the gate understands. Runs on every hit, so `matches` looks at a few fields only, and throws on none. */
 export interface AnswerShape {
   readonly matches: (answer: Record<string, unknown>) => boolean;
   readonly inspect: (answer: Record<string, unknown>) => Inspection;
@@ -40,12 +40,24 @@ export interface AnswerShape {
 export function inspectAnswer(answer: unknown, shapes: readonly AnswerShape[]): Inspection {
   if (answer === undefined || answer === null || answer === '') return { refused: 'empty' };
   if (!isRecord(answer)) return {};
-  if (isErrorBody(answer)) return { refused: 'error' };
-  return shapes.find((shape) => shape.matches(answer))?.inspect(answer) ?? {};
+  if (ArrayBuffer.isView(answer)) return {}; // as many fields as bytes
+  const fields = isPlain(answer) ? answer : { ...answer };
+  const inspection = shapes.find((shape) => shape.matches(fields))?.inspect(fields) ?? {};
+  return isErrorBody(fields) ? { ...inspection, refused: 'error' } : inspection;
 }
 
-/** An own `error` field that says something. `null`, an empty list and a number, such as an error rate, do not. `{}` is what an Error becomes in JSON. */
-function isErrorBody(answer: Record<string, unknown>): boolean {
+/** Of an instance the gate sees its own fields only: a getter of its class may start a stream, print a warning or throw. */
+function isPlain(answer: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(answer);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/**
+ * An own `error` field that says something. `null`, an empty list and a number, such as an error rate, do not. `{}` is
+ * what an Error becomes in JSON. vLLM and Mistral have `object: 'error'` instead.
+ */
+export function isErrorBody(answer: Record<string, unknown>): boolean {
+  if (answer['object'] === 'error' && typeof answer['message'] === 'string') return true;
   if (!Object.hasOwn(answer, 'error')) return false;
   const { error } = answer;
   if (Array.isArray(error)) return error.length > 0;

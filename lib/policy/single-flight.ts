@@ -12,7 +12,8 @@ export const FOLLOWER_TIMEOUT = Symbol('the follower waited long enough');
 export class Flight<Landing, Passenger> extends WaitNode {
   private readonly controller = new AbortController();
   private readonly callers = new Set<object>();
-  private readonly landing: Promise<Landing>;
+  /** The answer. Whoever only watches it is no caller. */
+  readonly landing: Promise<Landing>;
   private land!: (answer: Promise<Landing>) => void;
   /** Everyone who ever asked, the leader first. */
   readonly passengers: Passenger[] = [];
@@ -113,7 +114,7 @@ export class SingleFlight<Landing, Passenger> {
     produce: (flight: Flight<Landing, Passenger>) => Promise<Landing>,
   ): Flight<Landing, Passenger> {
     const flight = new Flight<Landing, Passenger>(key, (own) => {
-      if (this.flights.get(key) === own) this.flights.delete(key);
+      this.retire(own);
     });
     flight.passengers.push(leader);
     this.airborne.add(flight);
@@ -123,13 +124,18 @@ export class SingleFlight<Landing, Passenger> {
     return flight;
   }
 
+  /** Nobody joins this flight any more. */
+  retire(flight: Flight<Landing, Passenger>): void {
+    if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key);
+  }
+
   /** Fences what matches, and what waits for it: nobody joins it any more, and its answer is not stored. */
   fence(matches: (flight: Flight<Landing, Passenger>) => boolean): void {
     const flights = [...this.airborne];
     const matching = flights.filter(matches);
     for (const flight of flights.filter((waiting) => matching.some((match) => waiting.dependsOn(match)))) {
       flight.fenced = true;
-      if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key);
+      this.retire(flight);
     }
   }
 }

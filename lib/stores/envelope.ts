@@ -16,6 +16,8 @@ export interface EnvelopeHeader {
   usage?: LlmUsage;
   model?: string;
   finishReason?: string;
+  /** Digest of the source of the method that computed the answer, where a decorated method did. */
+  body?: string;
 }
 
 export interface Envelope extends EnvelopeHeader {

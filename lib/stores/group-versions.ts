@@ -13,6 +13,8 @@ const MAX_GROUPS = 100_000;
 interface KnownVersion {
   readonly version: string;
   readonly readAtMs: number;
+  /** Of the store. One that has started anew does not hold this version: the next process would not find it there. */
+  readonly generation: number;
 }
 
 /**
@@ -97,7 +99,7 @@ export class GroupVersions {
   private fresh(group: string): string | undefined {
     const known = this.known.get(group);
     if (this.tier.isSynchronous) return known?.version ?? this.unbumped;
-    if (known === undefined) return undefined;
+    if (known === undefined || known.generation !== this.tier.generation) return undefined;
     const ageMs = this.clock.now() - known.readAtMs;
     return ageMs >= 0 && ageMs < TRUSTED_FOR_MS ? known.version : undefined;
   }
@@ -116,11 +118,12 @@ export class GroupVersions {
     const before = this.fresh(group);
     if (before !== undefined) return before;
     const known = this.known.get(group);
+    const { generation } = this.tier;
     const read = await this.readFromStore(group, known?.version);
     const meanwhile = this.known.get(group);
     // Bumped, or read by another caller, while this one waited.
     if (meanwhile !== undefined && meanwhile !== known) return meanwhile.version;
-    return this.remember(group, read).version;
+    return this.remember(group, read, generation).version;
   }
 
   /** What the store holds. Where it cannot say, what was known goes on counting; a version it has lost is made anew. */
@@ -138,8 +141,7 @@ export class GroupVersions {
   /** Written and read back, so that processes that start together agree on one. */
   private async create(group: string): Promise<string> {
     const version = newVersion();
-    await this.tier.set(group, version, undefined);
-    const stored = await this.tier.get(group).catch(() => version);
+    const stored = await this.tier.claim(group, version);
     return typeof stored === 'string' ? stored : version;
   }
 
@@ -162,8 +164,8 @@ export class GroupVersions {
     return version;
   }
 
-  private remember(group: string, version: string): KnownVersion {
-    const known = { version, readAtMs: this.clock.now() };
+  private remember(group: string, version: string, generation = this.tier.generation): KnownVersion {
+    const known = { version, readAtMs: this.clock.now(), generation };
     this.known.delete(group);
     this.known.set(group, known);
     if (this.known.size > MAX_GROUPS) this.forgetOldest();

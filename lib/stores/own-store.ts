@@ -22,6 +22,13 @@ export interface OwnStoreAdapter extends KeyvStoreAdapter {
   inspect(): StoreInspection;
   /** Present where an entry can be read without leaving the process: the memory store. */
   readonly peek?: (key: string) => HeldEntry | undefined;
+  /**
+   * Writes a value that never expires, unless the key has one; present where several processes share the store.
+   * @returns whether the key was free
+   */
+  claim?(key: string, value: string): Promise<boolean>;
+  /** Grows when what was stored may be gone as a whole, such as with a deleted file: what is known of it no longer counts. */
+  readonly generation?: number;
   /** Set by the engine: told once about something an operator should know, such as a quarantined file. */
   onNotice?: (message: string) => void;
 }
@@ -61,5 +68,18 @@ export function keyvOver(adapter: OwnStoreAdapter): Keyv {
     if (unpacked === undefined) return deserialize!(text);
     return { value: unpacked.value as never, expires: unpacked.expiresAtMs };
   };
+  if (adapter.iterator) keyv.iterator = () => entriesOf(keyv, adapter);
   return keyv;
+}
+
+/** What Keyv lists. It would cut each key at its first colon where there is no namespace to cut off. */
+async function* entriesOf(keyv: Keyv, adapter: OwnStoreAdapter): AsyncGenerator<[key: string, value: unknown], void> {
+  const { namespace } = keyv;
+  for await (const [storedKey, text] of adapter.iterator!(namespace) as AsyncIterable<[string, string]>) {
+    const key = namespace ? storedKey.slice(namespace.length + 1) : storedKey;
+    const data = await keyv.deserializeData<unknown>(text);
+    if (data === undefined) continue;
+    if (data.expires != null && Date.now() > data.expires) await keyv.delete(key);
+    else yield [key, data.value];
+  }
 }

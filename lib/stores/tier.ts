@@ -1,18 +1,25 @@
 import { LlmCacheStoreError } from '../core/errors.js';
 import { StoreGuard } from './guard.js';
 import type { HeldEntry, OwnStoreAdapter, StoreInspection } from './own-store.js';
-import { ownAdapterOf, type GivenStore, type KeyvLike } from './store-input.js';
+import { ownAdapterOf, type KeyvLike } from './store-input.js';
 
 /** What one tier did. Errors are failed or timed-out operations, never a caller's problem. */
 export interface TierStats {
+  /** `memory`, `sqlite`, or `store` and its place. */
   name: string;
-  /** Entries and bytes of the whole store, with other users of it; `null` where a store cannot tell. */
+  /** Entries of the whole store, with other users of it; `null` where a store cannot tell, as below. */
   entries: number | null;
+  /** Most entries kept. */
   maxEntries: number | null;
+  /** Bytes of the whole store. */
   bytes: number | null;
+  /** Most bytes kept. */
   maxBytes: number | null;
+  /** Answers found here. */
   hits: number;
+  /** Looked here, and found none that may be served. */
   misses: number;
+  /** Operations that failed, or were left out because the store is down. */
   errors: number;
 }
 
@@ -33,21 +40,19 @@ export class Tier {
   misses = 0;
   private errors = 0;
   private readonly guard: StoreGuard;
-  private readonly keyv: KeyvLike;
   private readonly adapter: OwnStoreAdapter | undefined;
   private readonly emitted: { error: unknown };
 
   constructor(
-    private readonly given: GivenStore,
+    private readonly keyv: KeyvLike,
     index: number,
     timeoutMs: number,
     private readonly listener: TierListener,
   ) {
-    this.keyv = given.keyv;
-    this.adapter = ownAdapterOf(this.keyv);
+    this.adapter = ownAdapterOf(keyv);
     // Memory cannot hang, so it goes without a deadline and its timer.
     this.guard = new StoreGuard(this.isSynchronous ? undefined : timeoutMs);
-    this.emitted = emittedBy(this.keyv);
+    this.emitted = emittedBy(keyv);
     this.name = this.adapter?.name ?? `store ${index}`;
     if (this.adapter) this.adapter.onNotice = (message) => listener.onTierNotice(this.name, message);
   }
@@ -57,6 +62,11 @@ export class Tier {
     return this.adapter?.peek !== undefined;
   }
 
+  /** Grows when the store may have started anew, without what was in it. */
+  get generation(): number {
+    return this.adapter?.generation ?? 0;
+  }
+
   /** The object that holds the data, however many Keyvs stand before it, and the place this one has in it. */
   get identity(): { store: object; namespace: string } {
     const { store = this.keyv, namespace = '' } = this.keyv as { store?: object; namespace?: string };
@@ -64,8 +74,7 @@ export class Tier {
   }
 
   peek(key: string): HeldEntry | undefined {
-    const { namespace } = this.keyv as { namespace?: string };
-    return this.adapter?.peek?.(namespace ? `${namespace}:${key}` : key);
+    return this.adapter?.peek?.(this.keyInAdapter(key));
   }
 
   /** `undefined` when the store says that there is none. */
@@ -80,6 +89,14 @@ export class Tier {
       // Keyv reports a failed write as `false`, and says why in an event.
       if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw this.emitted.error ?? new Error('the store refused the entry');
     });
+  }
+
+  /** Writes an entry that never expires, unless there is one, as far as the store can tell; resolves to the one that is there. */
+  async claim(key: string, text: string): Promise<unknown> {
+    const { serialize } = this.keyv as { serialize?: (data: { value: string }) => string | Promise<string> };
+    if (this.adapter?.claim === undefined || serialize === undefined) await this.set(key, text, undefined);
+    else await this.run('set', async () => this.adapter!.claim!(this.keyInAdapter(key), await serialize({ value: text })));
+    return this.get(key).catch(() => text);
   }
 
   delete(key: string): Promise<void> {
@@ -98,7 +115,13 @@ export class Tier {
 
   /** Closes a store made by this package; another's is left to its owner. */
   async close(): Promise<void> {
-    if (this.given.owned) await this.adapter?.disconnect?.();
+    await this.adapter?.disconnect?.();
+  }
+
+  /** A Keyv puts its namespace in front. */
+  private keyInAdapter(key: string): string {
+    const { namespace } = this.keyv as { namespace?: string };
+    return namespace ? `${namespace}:${key}` : key;
   }
 
   private async run<T>(operation: TierOperation, run: () => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { hasNamedFields, Refusal } from '../key/canonical-form.js';
+import { hasNamedFields, refuseSymbolKeys, Refusal } from '../key/canonical-form.js';
 
 /**
  * Turns an answer into text and back without changing it: what JSON cannot hold is written as `{"$":[type, ...]}`.
@@ -74,7 +74,7 @@ class Writer {
 
   private writeArray(array: readonly unknown[]): string {
     if (!this.flatten && !Array.isArray(Object.getPrototypeOf(array))) throw new Refusal('an instance of a subclass of Array');
-    if (Object.getOwnPropertySymbols(array).length > 0) throw new Refusal('an object with symbol keys');
+    refuseSymbolKeys(array);
     this.nodesLeft -= array.length;
     if (this.nodesLeft < 0) throw new Refusal(`made of more than ${MAX_NODES} values`);
     const items: string[] = [];
@@ -97,7 +97,7 @@ class Writer {
   }
 
   private writeFields(value: object): string {
-    if (Object.getOwnPropertySymbols(value).length > 0) throw new Refusal('an object with symbol keys');
+    refuseSymbolKeys(value);
     const fields = Object.entries(value).map(([key, field]) => `${JSON.stringify(key)}:${this.write(field)}`);
     return `{${fields.join(',')}}`;
   }

@@ -1,4 +1,5 @@
-import type { ChatRequest, ChatResponse, LlmProvider } from '../llm/chat.js';
+import type { ChatChunk, ChatRequest, ChatResponse, LlmProvider } from '../llm/chat.js';
+import { chunksOfCompletion } from '../policy/openai-chat-stream.js';
 
 /** What a scripted provider says: a text, a whole response, an error to throw, or a function that says one of these. */
 export type ScriptedAnswer =
@@ -27,6 +28,14 @@ export class FakeLlmProvider implements LlmProvider {
     this.script = script.length > 0 ? script : [(request) => `Answer to: ${lastText(request)}`];
   }
 
+  /** The same script, word by word. */
+  async *stream(request: ChatRequest, call: { signal: AbortSignal }): AsyncGenerator<ChatChunk> {
+    for (const chunk of chunksOfCompletion(await this.chat(request, call)) as ChatChunk[]) {
+      call.signal.throwIfAborted();
+      yield* inWords(chunk);
+    }
+  }
+
   async chat(request: ChatRequest, { signal }: { signal: AbortSignal }): Promise<ChatResponse> {
     this.calls.push(copyOf(request));
     const scripted = this.script[Math.min(this.calls.length, this.script.length) - 1]!;
@@ -34,6 +43,19 @@ export class FakeLlmProvider implements LlmProvider {
     signal.throwIfAborted();
     if (answer instanceof Error) throw answer;
     return typeof answer === 'string' ? completion(request, answer) : structuredClone(answer);
+  }
+}
+
+function* inWords(chunk: ChatChunk): Generator<ChatChunk> {
+  const [choice] = chunk.choices ?? [];
+  const words = choice?.delta?.content?.match(/\s*\S+\s*$|\s*\S+/g);
+  if (!choice || !words) {
+    yield chunk;
+    return;
+  }
+  const { content: _content, ...rest } = choice.delta;
+  for (const [index, content] of words.entries()) {
+    yield { ...chunk, choices: [{ ...choice, delta: index === 0 ? { ...rest, content } : { content } }] };
   }
 }
 

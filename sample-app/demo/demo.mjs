@@ -3,9 +3,10 @@ import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ask, askAtOnce } from './ask.mjs';
+import { ask, askAtOnce, askForReply } from './ask.mjs';
 import { buildSample } from './build-sample.mjs';
-import { printCheck, printConclusion, printIntroduction, printTable } from './print.mjs';
+import { printCheck, printConclusion, printIntroduction, printReplies, printTable } from './print.mjs';
+import { openScreen } from './screen.mjs';
 import { SampleServer } from './sample-server.mjs';
 
 const PROMPTS = [
@@ -16,6 +17,10 @@ const PROMPTS = [
 ];
 const NEW_PROMPT = 'How do I get a refund?';
 const CALLERS = 1_000;
+const TICKET = 'My last invoice is wrong. Please look at it.';
+
+/** How many characters the first caller has when the second asks. */
+const JOINS_AT = 200;
 
 const FIRST_TIME = ['miss', 'miss', 'hit', 'miss'];
 const REMEMBERED = ['hit', 'hit', 'hit', 'hit'];
@@ -52,6 +57,8 @@ await act('After a bump of the option "version": everything is asked anew', FIRS
 
 await actOfMany(`${CALLERS.toLocaleString('en')} callers with one new question, at the same time`);
 
+await actOfStreams('A reply that is streamed: a second caller joins midway, a third comes when it is over');
+
 await server.stop();
 await llm.stop();
 printConclusion(shown);
@@ -84,6 +91,34 @@ async function actOfMany(title) {
   show(title, [row], { upstreamCalls: 1, asClaimed: row.answers.length === CALLERS && paid.length === 1 && texts.size === 1 });
 }
 
+async function actOfStreams(title) {
+  const before = llm.getRequests().length;
+  const screen = openScreen(title, ['first caller', 'second caller', 'third caller']);
+  let begin;
+  const joining = new Promise((resolve) => (begin = resolve));
+  const first = await askForReply(server.url, TICKET, (text) => {
+    screen.show(0, text);
+    // The second asks when the first has a good part of it.
+    if (text.length <= JOINS_AT || begin === undefined) return;
+    begin(askForReply(server.url, TICKET, (same) => screen.show(1, same)));
+    begin = undefined;
+  });
+  const second = await joining;
+  const third = await askForReply(server.url, TICKET, (text) => screen.show(2, text));
+  screen.close();
+  const replies = [first, second, third];
+  printReplies(replies);
+  const upstreamCalls = llm.getRequests().length - before;
+  const statuses = ['miss', 'coalesced', 'hit'];
+  shown.push({ answers: replies.map((reply, index) => ({ ...reply, status: statuses[index] })), upstreamCalls });
+  const asClaimed =
+    replies.every(({ text }) => text === first.text) &&
+    second.firstText.length > JOINS_AT && // all that was said so far, at once
+    second.firstText.length < first.text.length &&
+    third.cacheStatus.includes('; hit');
+  check(asClaimed, 1, upstreamCalls);
+}
+
 /** Asks, and reads from the LLM server's own journal how many calls reached it meanwhile. */
 async function observe(prompt, request) {
   const before = llm.getRequests().length;
@@ -95,7 +130,11 @@ function show(title, rows, { upstreamCalls, asClaimed }) {
   shown.push(...rows);
   printTable(title, rows);
   const counted = rows.reduce((sum, row) => sum + row.upstreamCalls, 0);
-  const ok = asClaimed && counted === upstreamCalls;
+  check(asClaimed, upstreamCalls, counted);
+}
+
+function check(asClaimed, expected, counted) {
+  const ok = asClaimed && counted === expected;
   if (!ok) process.exitCode = 1;
-  printCheck(ok, upstreamCalls, counted);
+  printCheck(ok, expected, counted);
 }

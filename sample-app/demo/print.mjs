@@ -1,7 +1,7 @@
 const useColor = process.stdout.isTTY && !process.env.NO_COLOR;
 const paint = (code) => (text) => (useColor ? `\u001B[${code}m${text}\u001B[0m` : text);
-const bold = paint(1);
-const dim = paint(2);
+export const bold = paint(1);
+export const dim = paint(2);
 const red = paint(31);
 const green = paint(32);
 const STATUS_COLOR = { miss: paint(33), coalesced: paint(36), hit: green, stale: dim, bypass: red };
@@ -24,12 +24,27 @@ ${bold('nestjs-llm-cache')}: the sample app answers POST /ask through @CacheLlm(
 ${dim('Its LLM is a mock server on 127.0.0.1: answers are canned and times simulated, and its journal counts the calls.')}`);
 }
 
-/** Rows are prompts, with one answer or, from many callers, many. */
-export function printTable(title, rows) {
+export function printTitle(title) {
   acts += 1;
   console.log(`\n${bold(`${acts}. ${title}`)}\n`);
+}
+
+/** Rows are prompts, with one answer or, from many callers, many. */
+export function printTable(title, rows) {
+  printTitle(title);
   console.log(dim(lineOf(({ title: name }) => name)));
   for (const line of rows.flatMap(byStatus)) console.log(lineOf(({ cell }) => cell(line), ({ color }) => color?.(line)));
+}
+
+const CALLERS = ['first', 'second', 'third'];
+
+export function printReplies(replies) {
+  console.log(dim(`   ${'caller'.padEnd(10)}${'first words after'.padEnd(20)}${'at once'.padEnd(18)}${'whole reply after'.padEnd(20)}Cache-Status`));
+  for (const [index, { firstMs, firstText, ms, cacheStatus }] of replies.entries()) {
+    const color = cacheStatus.includes('; hit') ? STATUS_COLOR.hit : index === 0 ? STATUS_COLOR.miss : STATUS_COLOR.coalesced;
+    const cells = [CALLERS[index].padEnd(10), duration(firstMs).padEnd(20), `${number(firstText.length)} characters`.padEnd(18), duration(ms).padEnd(20)];
+    console.log(`   ${cells.join('')}${color(cacheStatus)}`);
+  }
 }
 
 export function printCheck(ok, expected, counted) {

@@ -10,6 +10,7 @@ import { LlmErrorFilter } from './http/llm-error.filter.js';
 import { type ChosenLlm, CHOSEN_LLM } from './llm/choose-llm.js';
 import { LlmModule } from './llm/llm.module.js';
 import { LlmCacheHttpModule } from './llm-cache/llm-cache-http.module.js';
+import { OpenAiModule } from './openai/openai.module.js';
 import { TicketsModule } from './tickets/tickets.module.js';
 
 @Module({
@@ -37,6 +38,7 @@ import { TicketsModule } from './tickets/tickets.module.js';
     LlmCacheHttpModule,
     TicketsModule,
     AssistantModule,
+    OpenAiModule,
   ],
   providers: [{ provide: APP_FILTER, useClass: LlmErrorFilter }],
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { CacheLlm, type CacheOutcome, type ChatRequest, type ChatResponse, LlmCache, type LlmCacheEvent, LlmService, withCacheControl } from 'nestjs-llm-cache';
+import { type CacheableContext, CacheLlm, type CacheOutcome, type ChatRequest, type ChatResponse, LlmCache, type LlmCacheEvent, LlmService, withCacheControl } from 'nestjs-llm-cache';
 import { FakeClock, FakeLlmProvider, LlmCacheTestingModule, type LlmCacheTestingOptions, type ScriptedAnswer } from 'nestjs-llm-cache/testing';
 import { deferred, settled } from '../fixtures/deferred.js';
 import { opened } from '../fixtures/apps.js';
@@ -113,6 +113,52 @@ describe('model configuration', () => {
     await tickets.summary('x');
     await llm.text('later');
     expect(provider.calls[1]).toEqual({ messages: [{ role: 'user', content: 'later' }] });
+  });
+});
+
+describe('scope', () => {
+  @Injectable()
+  class Tenants {
+    constructor(private readonly service: LlmService) {}
+
+    @CacheLlm({ scope: (tenant: string) => tenant, key: (_tenant: string) => 'same' })
+    async ask(_tenant: string): Promise<string> {
+      return this.service.text('the same request');
+    }
+  }
+
+  it('reaches inside: two tenants who send the same request share nothing', async () => {
+    const answers = new FakeLlmProvider('for a', 'for b');
+    const imports = [LlmCacheTestingModule.forRoot({ provider: answers, scope: { resolve: () => 'everybody' } })];
+    const moduleRef = opened(await Test.createTestingModule({ imports, providers: [Tenants] }).compile());
+    const tenants = moduleRef.get(Tenants);
+    for (const tenant of ['a', 'b']) expect(await tenants.ask(tenant)).toBe(`for ${tenant}`);
+    await moduleRef.get(LlmCache).invalidate({ scope: 'a' });
+    expect(await tenants.ask('b')).toBe('for b');
+    expect(answers.calls).toHaveLength(2);
+  });
+
+  it('that a call names itself goes before the one around it', async () => {
+    const own = new LlmCache();
+    const ask = (inner: string): Promise<unknown> =>
+      own.wrap({ name: 'outer', input: inner, scope: 'a' }, () => own.wrap({ name: 'inner', input: 1, scope: inner }, () => inner));
+    expect([await ask('b'), await ask('c')]).toEqual(['b', 'c']);
+  });
+});
+
+describe('a filter', () => {
+  it('is told the model and the end of what a text was made from, when it is written and when it is read', async () => {
+    const seen: unknown[] = [];
+    const cacheable = (_answer: unknown, { name, stored, model, finishReason }: CacheableContext): boolean => {
+      if (name !== 'fake') seen.push([stored, model, finishReason]);
+      return true;
+    };
+    await start({ cacheable }, { ...completion('stop', 'an answer'), model: 'method-2026-01-01' });
+    for (let time = 0; time < 2; time++) await tickets.summary('a');
+    expect(seen).toEqual([
+      [false, 'method-2026-01-01', 'stop'],
+      [true, 'method-2026-01-01', 'stop'],
+    ]);
   });
 });
 

@@ -52,6 +52,8 @@ const refused: Array<[option: string, accepted: RegExp, values: unknown[]]> = [
   ['maxEntryBytes', /a positive whole number/, [0, -1, 1.5, NaN, Infinity, '1MB', '1024', null, true, {}, []]],
   ['singleFlight', /an object with timeout/, noObject],
   ['singleFlight.timeout', DURATION, [...badDurations, '25d', false].map((timeout) => ({ singleFlight: { timeout } }))],
+  ['onAbandon', /'abort' or 'finish'/, [SECRET, '', true, false, 0, null, {}, []]],
+  ['warnOnChangedBody', /true or false/, [SECRET, 0, 1, 'yes', null, {}, []]],
 ];
 
 describe.each(refused)('option %s', (option, accepted, values) => {
@@ -78,13 +80,13 @@ describe('an option that does not exist', () => {
   it.each([
     'tttl', 'TTL', 'store', 'redis', 'maxEntries', 'toString', 'constructor', 'hasOwnProperty', '',
     // of later versions
-    'pii', 'secret', 'encryption', 'staleWhileRevalidate', 'staleIfError', 'onAbandon',
+    'pii', 'secret', 'encryption', 'staleWhileRevalidate', 'staleIfError',
     // of one entry point only
     'clock', 'useFactory', 'inject',
   ])('%p fails at start-up, and the message lists those that do', async (name) => {
     const { message } = await failureOf(() => start({ [name]: SECRET }));
     expect(message).toContain(`unknown option "${name}"`);
-    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, model, volatile, scope, cacheable, storeTimeout, maxEntryBytes, singleFlight, provider');
+    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, model, volatile, scope, cacheable, storeTimeout, maxEntryBytes, singleFlight, onAbandon, warnOnChangedBody, provider');
     expect(message).not.toContain(SECRET);
   });
 
@@ -123,6 +125,7 @@ describe('good options', () => {
     ['all at once', {
       mode: 'on', stores: [memoryStore(), new Keyv()], namespace: 'a.b/c d', version: 2, ttl: '7d', jitter: 0, model: { model: 'm' }, provider,
       volatile: ['user'], scope: { resolve: () => 0, required: true }, cacheable: () => true, storeTimeout: '1s', maxEntryBytes: 1, singleFlight: { timeout: 1 },
+      onAbandon: 'finish', warnOnChangedBody: false,
     }],
     ['the edges', { ttl: 1, jitter: 1, version: 0, storeTimeout: '24d', volatile: [], model: {}, singleFlight: {}, scope: { resolve: () => undefined } }],
     ['a Map as store', { stores: new Map() as never }],

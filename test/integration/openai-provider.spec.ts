@@ -2,10 +2,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { LlmCache, LlmCacheConfigError, LlmService } from 'nestjs-llm-cache';
+import { type ChatChunk, LlmCache, LlmCacheConfigError, LlmService } from 'nestjs-llm-cache';
 import { openAiProvider } from 'nestjs-llm-cache/openai';
 import { APIConnectionError, APIUserAbortError, BadRequestError, OpenAI, RateLimitError } from 'openai';
+import { LLMock } from '@copilotkit/aimock';
 import { deferred } from '../fixtures/deferred.js';
+import { collect } from '../fixtures/streams.js';
 
 interface Asked {
   url: string;
@@ -208,4 +210,92 @@ describe('openAiProvider over the real SDK', () => {
       expect(() => openAiProvider(given as never)).toThrow(/chat\.completions\.create/);
     },
   );
+});
+
+describe('openAiProvider.stream over the real SDK', () => {
+  const mock = new LLMock({ host: '127.0.0.1', port: 0, chunkSize: 3 });
+  const caches: LlmCache[] = [];
+
+  beforeAll(() => mock.start());
+  afterAll(() => mock.stop());
+  afterEach(async () => {
+    mock.clearRequests();
+    mock.clearFixtures();
+    for (const llmCache of caches.splice(0)) await llmCache.close();
+  });
+
+  function service(): { llm: LlmService; llmCache: LlmCache } {
+    const llmCache = new LlmCache();
+    caches.push(llmCache);
+    const openai = new OpenAI({ apiKey: 'none', baseURL: `${mock.url}/v1`, maxRetries: 0 });
+    return { llm: new LlmService(llmCache, openAiProvider(openai)), llmCache };
+  }
+
+  const textOf = (chunks: ChatChunk[]): string => chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
+
+  it('asks for the usage, and gives the chunks as they come', async () => {
+    mock.on({ endpoint: 'chat' }, { content: 'Tokyo, of course.', usage: { prompt_tokens: 8, completion_tokens: 5 } });
+    const { llm, llmCache } = service();
+    const chunks = await collect(llm.stream({ ...question, stream_options: { include_usage: false } }));
+    expect(textOf(chunks)).toBe('Tokyo, of course.');
+    expect(chunks.filter(({ choices }) => choices[0]?.delta.content).length).toBeGreaterThan(3);
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { total_tokens: 13 } });
+    expect(mock.getLastRequest()!.body).toMatchObject({ stream: true, stream_options: { include_usage: true } });
+    expect(await collect(llm.stream(question))).toEqual(chunks);
+    expect((await llm.chat(question)).choices[0]!.message.content).toBe('Tokyo, of course.');
+    expect(mock.getRequests()).toHaveLength(1);
+    expect(llmCache.stats()).toMatchObject({ upstream: 1, hits: 2, tokens: { spent: 13, saved: 26 } });
+  });
+
+  it('sends headers as request options', async () => {
+    mock.on({ endpoint: 'chat' }, { content: 'Tokyo.' });
+    await collect(service().llm.stream({ ...question, headers: { 'x-trace': 'abc' }, timeout: 5_000 }));
+    const { headers, body } = mock.getLastRequest()!;
+    expect(headers['x-trace']).toBe('abc');
+    expect(body).not.toHaveProperty('timeout');
+  });
+
+  it('stores nothing that was cut off', async () => {
+    mock.on({ endpoint: 'chat' }, { content: 'Tokyo is the', finishReason: 'length' });
+    const { llm, llmCache } = service();
+    for (let time = 0; time < 2; time++) expect(textOf(await collect(llm.stream(question)))).toBe('Tokyo is the');
+    expect(mock.getRequests()).toHaveLength(2);
+    expect(llmCache.stats()).toMatchObject({ refused: 2, stored: 0 });
+  });
+
+  it.each([[429, RateLimitError], [400, BadRequestError]])("throws the SDK's own error: %s", async (status, type) => {
+    mock.nextRequestError(status, { message: 'no', type: 'x', code: 'y' });
+    mock.on({ endpoint: 'chat' }, { content: 'Tokyo.' });
+    const { llm } = service();
+    const error: unknown = await collect(llm.stream(question)).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(type);
+    expect(error).toMatchObject({ status, error: { message: 'no', type: 'x', code: 'y' } });
+    expect(textOf(await collect(llm.stream(question)))).toBe('Tokyo.');
+  });
+
+  it('aborts the HTTP request when its last reader leaves', async () => {
+    const [arrived, closed] = [deferred(), deferred()];
+    const server = new ChatServer();
+    await server.listen();
+    server.respond = (response) => {
+      response.on('close', () => closed.resolve());
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"To"}}]}\n\n');
+      arrived.resolve();
+    };
+    const llmCache = new LlmCache();
+    caches.push(llmCache);
+    const llm = new LlmService(llmCache, openAiProvider(new OpenAI({ apiKey: 'none', baseURL: `${server.origin}/v1`, maxRetries: 0 })));
+    const leaving = new AbortController();
+    const [one, other] = [llm.stream(question, { signal: leaving.signal }), llm.stream(question)].map((stream) => stream[Symbol.asyncIterator]());
+    expect(await Promise.all([one!.next(), other!.next()])).toMatchObject([{ done: false }, { done: false }]);
+    await arrived.promise;
+    const reason = new Error('gone');
+    leaving.abort(reason);
+    await expect(one!.next()).rejects.toBe(reason);
+    await other!.return!();
+    await closed.promise;
+    expect(server.asked).toHaveLength(1);
+    await server.close();
+  });
 });

@@ -11,7 +11,7 @@ let compiled: Awaited<ReturnType<typeof compileForChild>>;
 let fixture: StoreFixture;
 const children: ChildProcess[] = [];
 
-beforeAll(async () => (compiled = await compileForChild()));
+beforeAll(async () => (compiled = await compileForChild()), 30_000);
 afterAll(() => compiled.remove());
 beforeEach(async () => (fixture = await StoreFixture.create()));
 afterEach(async () => {
@@ -28,7 +28,9 @@ function startWriter(name: string, count: number): { child: ChildProcess; acknow
   children.push(child);
   const acknowledged: string[] = [];
   child.on('message', (key) => acknowledged.push(key as string));
-  return { child, acknowledged, ended: once(child, 'close') };
+  // A process may have ended before its last messages are read.
+  const ended = Promise.all([once(child, 'close'), once(child, 'disconnect')]).then(([close]) => close as unknown);
+  return { child, acknowledged, ended };
 }
 
 const valueOf = (key: string) => `value of ${key} ${'x'.repeat(2_000)}`;

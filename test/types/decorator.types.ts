@@ -3,6 +3,7 @@ import { CacheLlm, type CacheLlmOptions } from 'nestjs-llm-cache';
 import type { Observable } from 'rxjs';
 
 const common: CacheLlmOptions = { ttl: '1h' };
+const forTexts: CacheLlmOptions<[string]> = { key: (text) => text.trim(), tags: (text) => [text.trim()] };
 
 export class Accepted {
   @CacheLlm(common)
@@ -139,6 +140,66 @@ export class Options {
     return question + tone;
   }
 
+  @CacheLlm({ key: () => 'constant', tags: (question: string) => [question] })
+  async noneAndOne(question: string): Promise<string> {
+    return question;
+  }
+
+  @CacheLlm({ tags: (question: string) => [question], key: () => 'constant' })
+  async oneAndNone(question: string): Promise<string> {
+    return question;
+  }
+
+  @CacheLlm({
+    model: (question?: string) => ({ seed: question?.length }),
+    key: (question?: string, ...more: number[]) => [question, more],
+    scope: () => 'tenant',
+    tags: (question: string = '', first: number = 0) => [question, String(first)],
+  })
+  async ofEveryLength(question?: string, ...more: number[]): Promise<string> {
+    return `${question} ${more.join(' ')}`;
+  }
+
+  @CacheLlm({
+    tags: (question) => [question.trim()],
+    key(this: Options, question: string, tenant: number) {
+      return [this, question, tenant];
+    },
+    // @ts-expect-error a number has no such method: the type is the one that `key` names
+    scope: (_question, tenant) => tenant.trim() as string,
+  })
+  async annotatedOnce(question: string, tenant: number): Promise<string> {
+    return `${question} ${tenant}`;
+  }
+
+  @CacheLlm(forTexts)
+  async optionsMadeElsewhere(question: string, tone: string): Promise<string> {
+    return question + tone;
+  }
+
+  @CacheLlm<[string]>({ key: (question) => question.trim(), tags: (question) => [question.trim()] })
+  async namedArguments(question: string): Promise<string> {
+    return question;
+  }
+
+  // @ts-expect-error the method's second argument is a text: one function that fits does not excuse another
+  @CacheLlm({ key: (question: string) => question, tags: (question: string, tenant: number) => [question, `${tenant}`] })
+  async oneThatFits(question: string, tenant: string): Promise<string> {
+    return question + tenant;
+  }
+
+  // @ts-expect-error the options are for texts
+  @CacheLlm(forTexts)
+  async madeForOthers(question: number): Promise<number> {
+    return question;
+  }
+
+  // @ts-expect-error what is not waited for stays refused
+  @CacheLlm({ key: () => 1, tags: (question: string) => [question] })
+  synchronous(question: string): string {
+    return question;
+  }
+
   // @ts-expect-error the method's first argument is a number
   @CacheLlm({ key: (question: string) => question.trim() })
   async otherArgument(question: number): Promise<number> {
@@ -171,3 +232,16 @@ export const wrongOptions = [
   // @ts-expect-error tags are strings
   { tags: [1] },
 ] satisfies CacheLlmOptions[];
+
+export const wrongCalls = [
+  // @ts-expect-error no such option
+  CacheLlm({ tttl: '1h', key: (question: string) => question, tags: () => ['a'] }),
+  // @ts-expect-error no duration
+  CacheLlm({ ttl: 'soon', key: (question: string) => question, tags: () => ['a'] }),
+  // @ts-expect-error tags are strings
+  CacheLlm({ key: () => 1, tags: (question: string) => [question.length] }),
+  // @ts-expect-error a scope is a string or a number
+  CacheLlm({ key: () => 1, scope: (question: string) => [question] }),
+  // @ts-expect-error a key is a function
+  CacheLlm({ key: 'constant' }),
+];

@@ -1,19 +1,28 @@
+/**
+ * An LlmProvider over the `openai` SDK.
+ *
+ * @module nestjs-llm-cache/openai
+ */
 import { LlmCacheConfigError } from '../../core/errors.js';
-import type { ChatRequest, ChatResponse, LlmProvider } from '../chat.js';
+import type { ChatChunk, ChatRequest, ChatResponse, LlmProvider } from '../chat.js';
 
 /** Any client with the OpenAI SDK's `chat.completions.create`. */
 export interface OpenAiLikeClient {
+  /** Where it sends requests; part of the LlmProvider's `id` unless one is given. */
   readonly baseURL?: string;
+  /** As in the SDK. */
   readonly chat: {
+    /** As in the SDK. */
     readonly completions: {
-      // The SDK's own overloads are wider than any structural type can say.
+      /** Sends one request. The SDK's own overloads are wider than any structural type can say. */
       create(body: never, options?: never): PromiseLike<unknown>;
     };
   };
 }
 
+/** Options of {@link openAiProvider}. */
 export interface OpenAiProviderOptions {
-  /** @default 'openai:' and the client's base URL */
+  /** Joins every key. @default 'openai:' and the client's base URL */
   id?: string;
 }
 
@@ -32,12 +41,21 @@ export function openAiProvider(client: OpenAiLikeClient, options: OpenAiProvider
   return {
     id: options.id ?? `openai:${endpointOf(client.baseURL)}`,
     async chat(request: ChatRequest, { signal }): Promise<ChatResponse> {
-      const { headers, timeout, ...body } = request;
-      const requestOptions = { signal, headers, timeout };
-      const given = Object.fromEntries(Object.entries(requestOptions).filter(([, value]) => value !== undefined));
+      const [body, given] = partsOf(request, signal);
       return (await client.chat.completions.create(body as never, given as never)) as ChatResponse;
     },
+    async *stream(request: ChatRequest, { signal }): AsyncIterable<ChatChunk> {
+      const [body, given] = partsOf(request, signal);
+      const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+      yield* (await client.chat.completions.create(streamed as never, given as never)) as AsyncIterable<ChatChunk>;
+    },
   };
+}
+
+/** The body of a request, and what the SDK takes beside it. */
+function partsOf({ headers, timeout, ...body }: ChatRequest, signal: AbortSignal): [body: object, options: object] {
+  const options = { signal, headers, timeout };
+  return [body, Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))];
 }
 
 /** The endpoint without user, password and query: it is part of keys and log lines. */

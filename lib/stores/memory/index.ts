@@ -3,6 +3,7 @@ import { checkOptions, positiveInteger, type OptionRule } from '../../core/check
 import { keyvOver } from '../own-store.js';
 import { MemoryAdapter } from './memory-adapter.js';
 
+/** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions {
   /** Most entries kept. @default 10_000 */
   maxEntries?: number;

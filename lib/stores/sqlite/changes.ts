@@ -1,11 +1,18 @@
 /** What a store is asked to write. */
-export type Change = SetChange | RemoveChange | DamagedChange | TouchChange | ClearChange;
+export type Change = SetChange | ClaimChange | RemoveChange | DamagedChange | TouchChange | ClearChange;
 
 export interface SetChange {
   readonly kind: 'set';
   readonly key: string;
   readonly value: string;
   readonly expiresAtMs: number | null;
+}
+
+/** Writes a value that never expires, unless the key has one. Of several processes that do it at once, one succeeds. */
+export interface ClaimChange {
+  readonly kind: 'claim';
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface RemoveChange {

@@ -1,3 +1,8 @@
+/**
+ * A store in one file, which outlives the process.
+ *
+ * @module nestjs-llm-cache/sqlite
+ */
 import { resolve } from 'node:path';
 import type { Keyv } from 'keyv';
 import { checkOptions, positiveInteger, type OptionRule } from '../../core/check-options.js';
@@ -6,6 +11,7 @@ import { keyvOver } from '../own-store.js';
 import { loadDriver, type OpenConnection } from './load-driver.cjs';
 import { SqliteAdapter } from './sqlite-adapter.js';
 
+/** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions {
   /** The database file. It and missing parent folders are created at the first use, not at start-up. */
   path: string;

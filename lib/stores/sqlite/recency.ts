@@ -1,5 +1,7 @@
 /** Reads remembered before they are written in one go. */
 const MOST_REMEMBERED = 256;
+/** The year 2200; beyond it the number is damage. */
+const LAST_SENSIBLE_STAMP = 7_258_118_400_000_000;
 
 /**
  * When keys were last used. A read writes nothing: it is remembered here, where eviction looks before it trusts the
@@ -13,6 +15,11 @@ export class Recency {
   stamp(): number {
     this.lastStamp = Math.max(Date.now() * 1000, this.lastStamp + 1);
     return this.lastStamp;
+  }
+
+  /** Goes on after what is in the file: under a clock that was set back, new entries would look the oldest. */
+  startAfter(stamp: number): void {
+    if (stamp <= LAST_SENSIBLE_STAMP) this.lastStamp = Math.max(this.lastStamp, stamp);
   }
 
   /** @returns whether enough have come together to be written */

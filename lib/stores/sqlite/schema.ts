@@ -37,6 +37,7 @@ const CREATE = `
 export function prepareSchema(connection: SqliteConnection): void {
   connection.exec('PRAGMA busy_timeout = 5');
   connection.exec('PRAGMA synchronous = NORMAL');
+  connection.exec('PRAGMA wal_autocheckpoint = 0');
   if (countTables(connection, '1') === 0) {
     connection.exec('PRAGMA page_size = 8192');
     connection.exec('PRAGMA auto_vacuum = INCREMENTAL');

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { OWN_STORE, type OwnStoreAdapter, type StoreInspection } from '../own-store.js';
-import { keysUnder, type Change, type ClearChange } from './changes.js';
+import { keysUnder, type Change, type ClearChange, type TouchChange } from './changes.js';
 import { keepWithinBounds, type Bounds } from './keep-within-bounds.js';
 import type { OpenConnection } from './load-driver.cjs';
 import { Recency } from './recency.js';
@@ -8,8 +8,14 @@ import { entryBytes, type SqliteDatabase, type StoredEntry, type Totals } from '
 import { SqliteFile } from './sqlite-file.js';
 import { WriteQueue } from './write-queue.js';
 
-/** Rows read before other work gets its turn. */
-const PAGE_ROWS = 64;
+/** Rows read before other work gets its turn; each may hold a megabyte. */
+const PAGE_ROWS = 8;
+/** Rows marked as used before other work gets its turn. */
+const TOUCHED_ROWS = 64;
+/** However small the store, several busy writers need some room. */
+const LEAST_WAL_BYTES = 64 * 1024 * 1024;
+/** Before the next batch, while another process keeps the WAL from being emptied. */
+const LONGEST_PAUSE_MS = 8;
 
 /** Keyv storage adapter over one SQLite file. Writes resolve once committed; reads see what is still waiting to be. */
 export class SqliteAdapter implements OwnStoreAdapter {
@@ -36,7 +42,10 @@ export class SqliteAdapter implements OwnStoreAdapter {
     this.opts = { dialect: 'sqlite', url: `sqlite://${path}` };
     this.file = new SqliteFile(path, open);
     this.file.onNotice = (message) => this.onNotice?.(message);
-    this.file.onOpen = (database) => (this.totals = database.totals());
+    this.file.onOpen = (database) => {
+      this.totals = database.totals();
+      this.recency.startAfter(database.lastUse());
+    };
   }
 
   async get<Value>(key: string): Promise<Value | undefined> {
@@ -72,6 +81,10 @@ export class SqliteAdapter implements OwnStoreAdapter {
     return this.queue.add({ kind: 'set', key, value, expiresAtMs: ttlMs ? Date.now() + ttlMs : null });
   }
 
+  claim(key: string, value: string): Promise<boolean> {
+    return this.queue.add({ kind: 'claim', key, value });
+  }
+
   /** Keyv hands on the results; its type of an adapter does not know of them. */
   async setMany(entries: Array<{ key: string; value: string; ttl?: number }>): Promise<void> {
     const results = await Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)));
@@ -101,6 +114,7 @@ export class SqliteAdapter implements OwnStoreAdapter {
         if (value !== undefined) yield [entry.key, value];
       }
       if (page.length < PAGE_ROWS) return;
+      await nextTurn();
       // The key that follows directly on the last one in byte order.
       range = { from: `${page.at(-1)!.key}\0`, to: range.to };
     }
@@ -109,6 +123,10 @@ export class SqliteAdapter implements OwnStoreAdapter {
   /** Keyv's type asks for it. There is nothing to listen to: what fails rejects. */
   on(): this {
     return this;
+  }
+
+  get generation(): number {
+    return this.file.generation;
   }
 
   /** As of this process's last write or opening; what other processes did since then is not in it. */
@@ -164,14 +182,26 @@ export class SqliteAdapter implements OwnStoreAdapter {
   private async commit(batch: readonly Change[]): Promise<readonly boolean[]> {
     const [first] = batch;
     if (first?.kind === 'clear') return [await this.removeAll(first)];
+    if (first?.kind === 'touch') return [await this.touchAll(first)];
     return this.writeBatch((database) => batch.map((change) => this.apply(change, database)));
   }
 
   private apply(change: Change, database: SqliteDatabase): boolean {
     if (change.kind === 'remove') return database.remove(change.key);
+    if (change.kind === 'claim') return database.claim(change.key, change.value, this.recency.stamp());
     if (change.kind === 'set') database.write(change.key, change.value, change.expiresAtMs, this.recency.stamp());
     else if (change.kind === 'damaged') database.removeDamaged(change.key, change.checksum);
-    else if (change.kind === 'touch') for (const [key, stamp] of change.reads) database.touch(key, stamp);
+    return true;
+  }
+
+  /** In slices: SQLite compares the whole of a row, however long its value, before it changes one column. */
+  private async touchAll({ reads }: TouchChange): Promise<true> {
+    const all = [...reads];
+    for (let start = 0; start < all.length; start += TOUCHED_ROWS) {
+      if (start > 0) await nextTurn();
+      const slice = all.slice(start, start + TOUCHED_ROWS);
+      await this.writeBatch((database) => slice.forEach(([key, stamp]) => database.touch(key, stamp)));
+    }
     return true;
   }
 
@@ -183,6 +213,10 @@ export class SqliteAdapter implements OwnStoreAdapter {
   }
 
   private async writeBatch<Result>(write: (database: SqliteDatabase) => Result): Promise<Result> {
+    const wal = await this.file.use((database) => database.checkpoint(Math.max(this.bounds.maxBytes, LEAST_WAL_BYTES)));
+    if (wal === 'emptied') await nextTurn();
+    // Where several write all the time, each stands back at times, or none would ever find the file free to empty the WAL.
+    if (wal === 'busy') await sleep(Math.random() * LONGEST_PAUSE_MS);
     return this.file.use((database) => {
       const result = database.transaction(() => {
         const written = write(database);

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { KeyRange } from './changes.js';
 import type { OpenConnection, SqliteConnection, SqliteStatement } from './load-driver.cjs';
@@ -15,6 +16,8 @@ export const SLICE_ROWS = 256;
 const VACUUM_PAGES = 256;
 /** Asking how much of the file is unused costs a tenth of a small write. */
 const WRITES_PER_LOOK = 8;
+/** Emptying 4 MiB takes two syncs of about 10 ms together; a shorter WAL would need them more often. */
+const LONG_WAL_BYTES = 4 * 1024 * 1024;
 /** `PRAGMA auto_vacuum` of a file made by us. */
 const INCREMENTAL = 2;
 
@@ -51,6 +54,7 @@ export class SqliteDatabase {
   private readonly connection: SqliteConnection;
   private readonly statements: Record<keyof typeof STATEMENTS, SqliteStatement>;
   private readonly canShrink: boolean;
+  private readonly walPath: string;
   private writes = 0;
 
   constructor(open: OpenConnection, path: string) {
@@ -61,6 +65,8 @@ export class SqliteDatabase {
       this.statements = Object.fromEntries(entries) as typeof this.statements;
       const { auto_vacuum: mode } = this.connection.prepare('PRAGMA auto_vacuum').get() as { auto_vacuum: number };
       this.canShrink = mode === INCREMENTAL;
+      const { file } = this.connection.prepare('PRAGMA database_list').get() as { file: string };
+      this.walPath = `${file}-wal`;
     } catch (error) {
       this.connection.close();
       throw error;
@@ -76,6 +82,11 @@ export class SqliteDatabase {
   page({ from, to }: KeyRange, nowMs: number, size: number): StoredEntry[] {
     const rows = this.statements.page.all(from, to, nowMs, size) as Row[];
     return rows.map((row) => opened(bufferOf(row.key).toString(), row));
+  }
+
+  /** The stamp of the entry used last. */
+  lastUse(): number {
+    return (this.statements.lastUse.get() as { stamp: number }).stamp;
   }
 
   totals(): Totals {
@@ -97,6 +108,11 @@ export class SqliteDatabase {
 
   write(key: string, value: string, expiresAtMs: number | null, stamp: number): void {
     this.statements.write.run(key, expiresAtMs, stamp, entryBytes(key, value), checksumOf(key, value), value);
+  }
+
+  /** @returns whether the key was free */
+  claim(key: string, value: string, stamp: number): boolean {
+    return this.statements.claim.run(key, null, stamp, entryBytes(key, value), checksumOf(key, value), value).changes > 0;
   }
 
   /** @returns whether there was anything to remove */
@@ -158,15 +174,24 @@ export class SqliteDatabase {
     }
   }
 
+  /**
+   * Empties the WAL into the file once it is long. SQLite's own checkpoint, at the end of a COMMIT, lets others write
+   * meanwhile: with several busy writers it never gets to the end, the WAL grows without bound and each sync lasts longer.
+   * @returns `busy` when another process was writing or reading, so that the WAL stays as long as it is
+   * @throws an error of code `SQLITE_FULL` when it stays longer than `mostBytes`: somebody reads an old state all the time
+   */
+  checkpoint(mostBytes: number): 'short' | 'emptied' | 'busy' {
+    const { size } = statSync(this.walPath, { throwIfNoEntry: false }) ?? { size: 0 };
+    if (size < LONG_WAL_BYTES) return 'short';
+    if (this.emptyLog()) return 'emptied';
+    if (size < mostBytes) return 'busy';
+    throw Object.assign(new Error('the write-ahead log is full: a read transaction is kept open'), { code: 'SQLITE_FULL' });
+  }
+
   /** libsql leaves statements open, and with them the WAL at its full length; only an explicit checkpoint empties it. */
   close(): void {
-    try {
-      this.connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
-    } catch {
-      // The WAL stays beside the file and is read at the next open.
-    } finally {
-      this.connection.close();
-    }
+    this.emptyLog();
+    this.connection.close();
   }
 
   /** Closes a file that is damaged or no longer ours, without writing to it. */
@@ -175,6 +200,15 @@ export class SqliteDatabase {
       this.connection.close();
     } catch {
       // There is nothing left to save in it.
+    }
+  }
+
+  /** Where it fails, the WAL stays beside the file and is read at the next open. */
+  private emptyLog(): boolean {
+    try {
+      return (this.statements.checkpoint.get() as { busy: number }).busy === 0;
+    } catch {
+      return false;
     }
   }
 
@@ -187,6 +221,10 @@ export class SqliteDatabase {
   }
 }
 
+const INSERT = `
+  INSERT INTO ${TABLE} (key, expires_at, last_used, bytes, checksum, value)
+  VALUES (CAST(? AS BLOB), ?, ?, ?, ?, CAST(? AS BLOB))`;
+
 const STATEMENTS = {
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
@@ -196,10 +234,10 @@ const STATEMENTS = {
   page: `
     SELECT CAST(key AS BLOB) AS key, CAST(value AS BLOB) AS value, CAST(checksum AS REAL) AS checksum
     FROM ${TABLE} WHERE ${IN_RANGE} AND ${LIVE} ORDER BY key LIMIT ?`,
+  lastUse: `SELECT CAST(coalesce(max(last_used), 0) AS REAL) AS stamp FROM ${TABLE}`,
   totals: `SELECT CAST(entries AS REAL) AS entries, CAST(bytes AS REAL) AS bytes FROM ${TOTALS}`,
-  write: `
-    INSERT INTO ${TABLE} (key, expires_at, last_used, bytes, checksum, value)
-    VALUES (CAST(? AS BLOB), ?, ?, ?, ?, CAST(? AS BLOB))
+  claim: `${INSERT} ON CONFLICT (key) DO NOTHING`,
+  write: `${INSERT}
     ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at, last_used = excluded.last_used,
       bytes = excluded.bytes, checksum = excluded.checksum, value = excluded.value`,
   remove: `DELETE FROM ${TABLE} WHERE key = CAST(? AS BLOB)`,
@@ -216,6 +254,7 @@ const STATEMENTS = {
     SELECT CAST(rowid AS REAL) AS id, CAST(key AS BLOB) AS key, CAST(bytes AS REAL) AS bytes
     FROM ${TABLE} ORDER BY last_used LIMIT ?`,
   removeRow: `DELETE FROM ${TABLE} WHERE rowid = ?`,
+  checkpoint: 'PRAGMA wal_checkpoint(TRUNCATE)',
   freePages: 'PRAGMA freelist_count',
   pages: 'PRAGMA page_count',
   touchRow: `UPDATE ${TABLE} SET last_used = ? WHERE rowid = ?`,

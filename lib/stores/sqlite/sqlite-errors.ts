@@ -42,6 +42,11 @@ export function isCorrupt(code: string | undefined): boolean {
   return code !== undefined && /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ)/.test(code);
 }
 
+/** The file could not be written when it was opened; it may be writable by now. */
+export function isReadOnly(code: string | undefined): boolean {
+  return code === 'SQLITE_READONLY';
+}
+
 /** The same failure from either driver looks the same: an `Error` whose `code` is SQLite's own name for it. */
 export function withCode(error: unknown, code: string): Error {
   return Object.assign(new Error(`SQLite: ${(error as Error).message}`, { cause: error }), { code });

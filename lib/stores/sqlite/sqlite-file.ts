@@ -1,9 +1,10 @@
-import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenConnection } from './load-driver.cjs';
+import { identityOf, KEPT_DAMAGED_FILES, setAside } from './quarantine.js';
 import { SqliteDatabase } from './sqlite-database.js';
-import { isBusy, isCorrupt, sqliteCode, withCode } from './sqlite-errors.js';
+import { isBusy, isCorrupt, isReadOnly, sqliteCode, withCode } from './sqlite-errors.js';
 
 /** How long an operation keeps trying while another process holds the lock. */
 const PATIENCE_MS = 5_000;
@@ -19,6 +20,8 @@ export class SqliteFile {
   private database: SqliteDatabase | undefined;
   /** Which file was opened, or was about to be. */
   private identity: string | undefined;
+  private walIdentity: string | undefined;
+  private opened = 0;
 
   constructor(
     private readonly path: string,
@@ -29,16 +32,22 @@ export class SqliteFile {
     return this.database !== undefined;
   }
 
+  /** Grows with each open. Numbers of files are used again, so whether it is still the same file is not asked. */
+  get generation(): number {
+    return this.opened;
+  }
+
   /** Runs `work`, perhaps several times: it has to be one read or one transaction. */
   async use<Result>(work: (database: SqliteDatabase) => Result): Promise<Result> {
     const givesUpAtMs = performance.now() + PATIENCE_MS;
-    for (let replaced = false; ; ) {
+    for (let renewed = false; ; ) {
       try {
         return work(this.current());
       } catch (error) {
         const code = sqliteCode(error);
         if (isBusy(code) && performance.now() < givesUpAtMs) await sleep(Math.random() * LONGEST_PAUSE_MS);
-        else if (isCorrupt(code) && !replaced) replaced = this.quarantine();
+        else if (isCorrupt(code) && !renewed) renewed = this.quarantine();
+        else if (isReadOnly(code) && !renewed) renewed = this.abandon();
         else throw this.failed(error, code);
       }
     }
@@ -51,7 +60,7 @@ export class SqliteFile {
 
   private current(): SqliteDatabase {
     // A system call of 3 us; without it, writes to a deleted file would be acknowledged and lost.
-    if (this.database && identityOf(this.path) !== this.identity) this.abandon();
+    if (this.database && identityOf(this.path) !== this.identity) this.leaveReplacedFile();
     return (this.database ??= this.openNow());
   }
 
@@ -61,19 +70,30 @@ export class SqliteFile {
     refuseShortFile(this.path);
     const database = new SqliteDatabase(this.open, this.path);
     this.identity = identityOf(this.path);
+    this.walIdentity = identityOf(`${this.path}-wal`);
+    this.opened += 1;
     this.onOpen(database);
     return database;
+  }
+
+  /** The WAL of the file that is gone: SQLite would write it over whatever has taken its place, be it another app's. */
+  private leaveReplacedFile(): void {
+    // Compared while it is open: after that its number may be another file's.
+    const isOurs = this.walIdentity !== undefined && identityOf(`${this.path}-wal`) === this.walIdentity;
+    this.abandon();
+    if (isOurs) for (const suffix of ['-wal', '-shm']) rmSync(this.path + suffix, { force: true });
   }
 
   private quarantine(): true {
     this.abandon();
     // Another process may have been quicker: its new file is not the one that failed.
     if (identityOf(this.path) !== this.identity) return true;
-    const aside = `${this.path}.corrupt-${new Date().toISOString().replaceAll(':', '-')}`;
-    for (const suffix of ['', '-wal', '-shm']) {
-      if (identityOf(this.path + suffix) !== undefined) renameSync(this.path + suffix, aside + suffix);
-    }
-    this.onNotice(`sqliteStore: ${this.path} was damaged. It was renamed to ${aside}, and a new file was started.`);
+    const aside = setAside(this.path, this.identity);
+    if (aside === undefined) return true;
+    this.onNotice(
+      `sqliteStore: ${this.path} was damaged. It was renamed to ${aside}, and a new file was started. ` +
+        `The newest ${KEPT_DAMAGED_FILES} damaged files are kept.`,
+    );
     return true;
   }
 
@@ -84,9 +104,11 @@ export class SqliteFile {
     return withCode(error, code);
   }
 
-  private abandon(): void {
+  /** The next operation opens the file anew. */
+  private abandon(): true {
     this.database?.abandon();
     this.database = undefined;
+    return true;
   }
 }
 
@@ -94,9 +116,4 @@ export class SqliteFile {
 function refuseShortFile(path: string): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size > 0 && size < 512) throw Object.assign(new Error('file is not a database'), { code: 'SQLITE_NOTADB' });
-}
-
-function identityOf(path: string): string | undefined {
-  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats && `${stats.dev}:${stats.ino}`;
 }

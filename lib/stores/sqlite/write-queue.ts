@@ -3,7 +3,7 @@ import type { Change, ClearChange, RemoveChange, SetChange } from './changes.js'
 
 const MOST_CHANGES = 128;
 /** In UTF-16 units. One large value may exceed it: a batch has at least one change. */
-const MOST_TEXT = 4 * 1024 * 1024;
+const MOST_TEXT = 1024 * 1024;
 
 /** Writes a batch and says what each change came to. What is many writes in itself, a clear or a touch, comes alone. */
 export type Commit = (batch: readonly Change[]) => Promise<readonly boolean[]>;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, type NestMiddleware } from '@nestjs/common';
 import { type CacheOutcome, withCacheControl } from 'nestjs-llm-cache';
+import { cacheStatus } from './cache-status.js';
 
 /** Follows the request's `Cache-Control`, and says in the response what the cache did. */
 @Injectable()
@@ -18,8 +19,10 @@ export class CacheControlMiddleware implements NestMiddleware {
   }
 }
 
-function tell(response: ServerResponse, { status, savedMs = 0, usage }: CacheOutcome): void {
-  if (response.headersSent) return;
+function tell(response: ServerResponse, outcome: CacheOutcome): void {
+  if (response.headersSent) return; // a stream that is no hit has its outcome at its end
+  const { status, savedMs = 0, usage } = outcome;
+  response.setHeader('Cache-Status', cacheStatus(outcome));
   response.setHeader('X-LLM-Cache', status);
   response.setHeader('X-LLM-Cache-Saved-Ms', Math.round(savedMs));
   response.setHeader('X-LLM-Tokens', usage?.totalTokens ?? 0);

@@ -9,9 +9,16 @@ const ANSWERS: Record<string, string> = {
     'Orders older than thirty days need a word with our support team first; they answer on working days from nine to five.',
 };
 
+const REPLY_START = 'Thank you for writing to us, and sorry for the trouble. You say:';
+const REPLY_REST =
+  'We have looked at your account and see what you mean. A colleague takes care of it today, and you need not do ' +
+  'anything until then. You will hear from us as soon as it is done, and by tomorrow noon at the latest. If anything ' +
+  'else is wrong meanwhile, answer this message, and it will reach the same colleague. Kind regards, your support team.';
+
 /** The answer of an LLM that is not there. */
 export function cannedAnswer(system: string, user: string): string {
   if (system.startsWith('Summarize')) return `The customer writes: ${firstSentenceOf(user)}`;
+  if (system.startsWith('Reply')) return `${REPLY_START} "${firstSentenceOf(user)}" ${REPLY_REST}`;
   if (system.startsWith('Triage')) return JSON.stringify(triageOf(user.toLowerCase()));
   return ANSWERS[user] ?? `This is a canned answer to "${firstSentenceOf(user)}"; a real LLM would know more.`;
 }

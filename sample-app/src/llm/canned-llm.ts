@@ -9,15 +9,20 @@ export interface CannedLlmOptions {
 
 const FIRST_TOKEN_MS = 250;
 const MS_PER_TOKEN = 20;
+/** About that many, in English. */
+const CHARACTERS_PER_TOKEN = 4;
+/** A token a chunk. */
+const STREAMED = { chunkSize: CHARACTERS_PER_TOKEN, streamingProfile: { ttft: FIRST_TOKEN_MS, tps: 1_000 / MS_PER_TOKEN } };
 
 /** An LLM server on a free loopback port that speaks OpenAI's protocol, answers from a list and keeps a journal. */
 export async function startCannedLlm({ instant = false }: CannedLlmOptions = {}): Promise<LLMock> {
   const server = new LLMock({ host: '127.0.0.1', port: 0 });
-  server.on({ endpoint: 'chat' }, async (request) => {
+  const respond = async (request: ChatCompletionRequest): Promise<TextResponse> => {
     const answer = responseTo(request);
-    if (!instant) await delay(FIRST_TOKEN_MS + MS_PER_TOKEN * answer.usage!.completion_tokens!);
+    if (!instant && !request.stream) await delay(FIRST_TOKEN_MS + MS_PER_TOKEN * answer.usage!.completion_tokens!);
     return answer;
-  });
+  };
+  server.on({ endpoint: 'chat' }, respond, instant ? {} : STREAMED);
   await server.start();
   return server;
 }
@@ -34,7 +39,6 @@ function textOf(messages: ChatCompletionRequest['messages'], role: string): stri
   return typeof content === 'string' ? content : '';
 }
 
-/** English has about four characters a token. */
 function tokensIn(text: string): number {
-  return Math.ceil(text.length / 4);
+  return Math.ceil(text.length / CHARACTERS_PER_TOKEN);
 }

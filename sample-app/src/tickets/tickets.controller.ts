@@ -1,5 +1,7 @@
-import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { ServerResponse } from 'node:http';
+import { Body, Controller, HttpCode, Post, Res } from '@nestjs/common';
 import { RequiredTextPipe } from '../http/required-text.pipe.js';
+import { sendEvents } from '../http/server-sent-events.js';
 import { TicketsService } from './tickets.service.js';
 import type { Triage } from './triage.js';
 
@@ -11,6 +13,15 @@ export class TicketsController {
   @HttpCode(200)
   async summary(@Body('ticket', RequiredTextPipe) ticket: string): Promise<{ summary: string }> {
     return { summary: await this.tickets.summary(ticket) };
+  }
+
+  /** The reply as it is written, piece by piece, to every client who waits for it. */
+  @Post('reply')
+  async reply(@Body('ticket', RequiredTextPipe) ticket: string, @Res() response: ServerResponse): Promise<void> {
+    await sendEvents(response, this.tickets.reply(ticket), {
+      data: (text) => ({ text }),
+      error: () => ({ message: 'The LLM broke off.' }),
+    });
   }
 
   @Post('triage')

@@ -176,20 +176,20 @@ describe('lifetimes', () => {
 
   it('shortens lifetimes by at most the jitter, and never lengthens them', async () => {
     const clock = new FakeClock();
-    const llmCache = new LlmCache({ ttl: 1_000, jitter: 0.5 }, clock);
+    const llmCache = new LlmCache({ ttl: '1000s', jitter: 0.5 }, clock);
     for (let input = 0; input < 200; input++) await llmCache.wrap({ name: 'n', input }, () => 'first');
     const survivors = async (): Promise<number> => {
       const { hits } = llmCache.stats();
       for (let input = 0; input < 200; input++) await llmCache.wrap({ name: 'n', input }, () => 'again', { noStore: true });
       return llmCache.stats().hits - hits;
     };
-    clock.advance(499);
+    clock.advance('499s');
     expect(await survivors()).toBe(200);
-    clock.advance(251);
+    clock.advance('251s');
     const half = await survivors();
     expect(half).toBeGreaterThan(50);
     expect(half).toBeLessThan(150);
-    clock.advance(250);
+    clock.advance('250s');
     expect(await survivors()).toBe(0);
   });
 

@@ -78,6 +78,42 @@ describe('invalidation', () => {
     expect(await later).toBe('new');
   });
 
+  it('beats a call whose versions came from a slow store', async () => {
+    const llmCache = new LlmCache({ stores: troubledStore().keyv });
+    const upstream = deferred<string>();
+    const running = llmCache.wrap(parts, () => upstream.promise, options);
+    await settled();
+    await llmCache.clear();
+    const later = llmCache.wrap(parts, () => 'new', options);
+    await settled();
+    upstream.resolve('old');
+    expect([await running, await later]).toEqual(['old', 'new']);
+  });
+
+  it('by another user of the store keeps an answer under way out of it', async () => {
+    const store = memoryStore();
+    const [a, b] = [new LlmCache({ stores: store }), new LlmCache({ stores: store })];
+    const upstream = deferred<string>();
+    const outcomes: unknown[] = [];
+    const running = a.wrap(parts, () => upstream.promise, { ...options, onOutcome: ({ stored, reason }) => outcomes.push([stored, reason]) });
+    await settled();
+    await b.invalidate({ tags: ['x'] });
+    upstream.resolve('old');
+    expect(await running).toBe('old');
+    expect(outcomes).toEqual([[false, 'invalidated']]);
+  });
+
+  it('leaves no name, tag or scope to be read in the store', async () => {
+    const store = troubledStore();
+    const llmCache = new LlmCache({ stores: store.keyv });
+    await llmCache.wrap(parts, () => 'answer', options);
+    await llmCache.invalidate({ tags: ['invoices'], name: 'Test.ask', scope: 'acme' });
+    await llmCache.wrap(parts, () => 'answer', options);
+    const shown = JSON.stringify([...store.entries]);
+    expect(store.entries.size).toBeGreaterThan(4);
+    for (const word of ['invoices', 'Test.ask', 'acme', 'question']) expect(shown).not.toContain(word);
+  });
+
   it('an answer being read from a slow store during an invalidation reaches nobody who asks later', async () => {
     const store = troubledStore();
     const llmCache = new LlmCache({ stores: [memoryStore(), store.keyv] });

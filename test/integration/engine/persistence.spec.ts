@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CacheModule, CACHE_MANAGER } from '@nestjs/cache-manager';
 import { Test } from '@nestjs/testing';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { type Cache, createCache } from 'cache-manager';
 import { Keyv } from 'keyv';
 import { LlmCache, LlmCacheModule, memoryStore } from 'nestjs-llm-cache';
@@ -60,6 +60,17 @@ describe('persistence and tiers', () => {
     expect(tiers).toEqual([['hit', 1], ['hit', 0], ['miss', undefined]]);
   });
 
+  it('tells the faster store how long a promoted entry has left', async () => {
+    const clock = new FakeClock();
+    const [fast, slow] = [new Keyv(), new Keyv()];
+    const options = { ttl: '1h', jitter: 0 } as const;
+    await new LlmCache({ ...options, stores: slow }, clock).wrap(parts(1), () => 'first');
+    clock.advance('50m');
+    const set = jest.spyOn(fast, 'set');
+    await new LlmCache({ ...options, stores: [fast, slow] }, clock).wrap(parts(1), () => 'never');
+    expect(set.mock.calls.map(([, , ttl]) => ttl)).toEqual([10 * 60_000]);
+  });
+
   it('a second process on the same file learns of a clear() within five seconds', async () => {
     const clock = new FakeClock();
     const [a, b] = [0, 1].map(() => new LlmCache({ stores: [memoryStore(), sqliteStore({ path })] }, clock)) as [LlmCache, LlmCache];
@@ -69,6 +80,19 @@ describe('persistence and tiers', () => {
     clock.advance('5s');
     expect(await b.wrap(parts(1), () => 'new')).toBe('new');
     await Promise.all([a.close(), b.close()]);
+  });
+
+  it('processes that start on an empty file at once find each other\'s answers', async () => {
+    for (let round = 0; round < 5; round++) {
+      const file = join(folder, `fresh-${round}.db`);
+      const open = (): LlmCache => new LlmCache({ stores: sqliteStore({ path: file }) });
+      const caches = [open(), open(), open()];
+      await Promise.all(caches.map((llmCache, index) => llmCache.wrap(parts(index), () => `from ${index}`)));
+      await Promise.all(caches.map((llmCache) => llmCache.close()));
+      const late = open();
+      for (const index of caches.keys()) expect(await late.wrap(parts(index), () => 'asked again')).toBe(`from ${index}`);
+      await late.close();
+    }
   });
 
   it("an app's own CACHE_MANAGER backs the module, and stays the app's", async () => {

@@ -106,14 +106,23 @@ describe('single-flight', () => {
     expect(produce).not.toHaveBeenCalled();
   });
 
-  it('rejects a caller who aborts while the store is read', async () => {
+  it.each([
+    ['the store is read', {}],
+    ['it runs beside the cache', { bypass: true }],
+  ])('rejects a caller who aborts while %s, at once', async (_case, control) => {
     const store = troubledStore();
     const llmCache = new LlmCache({ stores: store.keyv });
-    store.hold('get');
+    const read = store.hold('get');
+    const upstream = deferred<string>();
     const controller = new AbortController();
-    const call = llmCache.wrap(parts(), async () => 'answer', { signal: controller.signal });
+    const call = llmCache.wrap(parts(), () => upstream.promise, { ...control, signal: controller.signal });
+    await settled();
     controller.abort('gone');
-    await expect(call).rejects.toBe('gone');
+    const reason = call.catch((error: unknown) => error);
+    expect(await Promise.race([reason, settled().then(() => 'still waiting')])).toBe('gone');
+    read.resolve();
+    upstream.resolve('answer');
+    await settled();
   });
 
   it('lets followers whose deadline passes ask again, together', async () => {

@@ -104,6 +104,13 @@ describe('canonical form', () => {
   });
 });
 
+describe('hidden fields', () => {
+  it('do not count, whatever they are called by', () => {
+    const hidden = Object.defineProperties({ a: 1 }, { b: { value: 2 }, [Symbol('c')]: { value: 3 } });
+    expect(canonicalForm(hidden)).toBe(canonicalForm({ a: 1 }));
+  });
+});
+
 describe('what has no canonical form', () => {
   const cyclic: { self?: unknown } = {};
   cyclic.self = [cyclic];

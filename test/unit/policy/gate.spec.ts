@@ -20,7 +20,7 @@ describe('gate, for plain values', () => {
   it.each<[answer: unknown]>([
     [0], [-0], [1], [Number.NaN], [false], [true], [1n], ['x'], [' '], [[]], [{}], [[null]], [new Date(0)], [new Map()], [{ a: null }],
     [{ error: null }], [{ error: [] }], [{ error: undefined }], [{ error: '' }], [{ error: false }], [{ error: 0 }], [{ error: 0.1 }], [{ errors: ['x'] }],
-    [{ result: { error: 'inside' } }], [[{ error: 'x' }]], [Object.create({ error: 'inherited' })], [{ choice: 'a' }], [{ choices: 'none' }],
+    [{ result: { error: 'inside' } }], [[{ error: 'x' }]], [Object.create({ error: 'inherited' })], [{ object: 'error' }], [{ object: 'error', message: null }], [{ choice: 'a' }], [{ choices: 'none' }],
   ])('%p may be stored (%#)', (answer) => {
     expect(inspect(answer)).toEqual({});
   });
@@ -35,6 +35,7 @@ describe('gate, for plain values', () => {
     ['error', { error: {} }],
     ['error', { error: new Error('x') }],
     ['error', { status: 500, error: { type: 'server_error' } }],
+    ['error', { object: 'error', message: 'The model `x` does not exist.', type: 'NotFoundError', param: null, code: 404 }],
     ['error', { ...completion(text('x')), error: { message: 'moderated' } }],
   ])('%s: %p is not stored (%#)', (reason, answer) => {
     expect(inspect(answer).refused).toBe(reason);

@@ -37,8 +37,14 @@ describe('scripts/check-lock', () => {
     return check(file);
   }
 
-  it('accepts the lock file of this repository', () => {
-    expect(check()).toMatchObject({ status: 0, stderr: '' });
+  it('accepts the lock files of this repository', () => {
+    const { status, stdout, stderr } = check();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.split('\n').map((line) => line.split(':')[0])).toEqual([
+      'package-lock.json',
+      join('test', 'keyv-suite', 'package-lock.json'),
+      '',
+    ]);
   });
 
   it.each([

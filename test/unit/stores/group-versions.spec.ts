@@ -3,6 +3,7 @@ import { LlmCacheStoreError } from '../../../lib/core/errors.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { GroupVersions, type Versions } from '../../../lib/stores/group-versions.js';
 import type { Tier } from '../../../lib/stores/tier.js';
+import { tierDouble } from '../../fixtures/tier-double.js';
 
 const TRUSTED_FOR_MS = 5_000;
 
@@ -16,19 +17,14 @@ class SharedStore {
   private waiting: Array<() => void> = [];
 
   tier(): Tier {
-    const identity = { store: {}, namespace: '' };
-    const tier = {
-      name: 'double',
-      isSynchronous: false,
-      identity,
+    return tierDouble({
       get: (group: string) => this.operate(`get ${group}`, () => this.data.get(group)),
       set: (group: string, version: string) =>
         this.operate(`set ${group}`, () => {
           if (this.writesFail) throw new LlmCacheStoreError('failed', 'set failed');
           this.data.set(group, version);
         }),
-    };
-    return tier as unknown as Tier;
+    });
   }
 
   async release(): Promise<void> {

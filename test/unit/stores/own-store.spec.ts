@@ -19,7 +19,7 @@ describe('packed string', () => {
 class MapAdapter implements OwnStoreAdapter {
   readonly [OWN_STORE] = true;
   readonly name = 'map';
-  readonly opts = {};
+  readonly opts = { dialect: 'sqlite', url: 'map' };
   readonly map = new Map<string, unknown>();
   failing = false;
 
@@ -38,6 +38,9 @@ class MapAdapter implements OwnStoreAdapter {
   }
   async clear(): Promise<void> {
     this.map.clear();
+  }
+  async *iterator<Value>(): AsyncGenerator<Array<string | Awaited<Value> | undefined>, void> {
+    yield* [...this.map] as Array<[string, Awaited<Value>]>;
   }
   on(): this {
     return this;
@@ -80,6 +83,21 @@ describe('Keyv over an adapter of ours', () => {
     adapter.map.set('new', pack('y', Date.now() + 60_000));
     expect(await keyv.get('old')).toBeUndefined();
     expect(await keyv.get('new')).toBe('y');
+  });
+
+  it.each([
+    ['without a namespace', ''],
+    ['with one', 'app'],
+  ])('%s lists the very keys that were set, less what has expired', async (_description, namespace) => {
+    const keyv = keyvOver(new MapAdapter());
+    keyv.namespace = namespace;
+    const entries = ['llm:v1:key', 'key', ':'].map((key) => [key, `value of ${key}`] as const);
+    for (const [key, value] of entries) await keyv.set(key, value);
+    await keyv.set('old', 'value', -1);
+    const listed: unknown[] = [];
+    for await (const entry of keyv.iterator!({})) listed.push(entry);
+    expect(listed).toEqual(entries);
+    expect(await keyv.has('old')).toBe(false);
   });
 
   it.each(['get', 'set', 'delete'] as const)('throws what a failing %s throws, instead of hiding it', async (operation) => {

@@ -7,6 +7,7 @@ import { GroupVersions, type Versions } from '../../../lib/stores/group-versions
 import type { Tier } from '../../../lib/stores/tier.js';
 import { Tiers } from '../../../lib/stores/tiers.js';
 import { encodeValue } from '../../../lib/stores/value-codec.js';
+import { tierDouble } from '../../fixtures/tier-double.js';
 
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 30; turn++) await Promise.resolve();
@@ -56,13 +57,11 @@ describe('a bump while a new version is read back', () => {
   it('wins', async () => {
     const data = new Map<string, string>();
     const waiting: Array<() => void> = [];
-    const tier = {
-      isSynchronous: false,
-      identity: { store: {}, namespace: '' },
+    const tier = tierDouble({
       get: (group: string) => new Promise((resolve) => waiting.push(() => resolve(data.get(group)))),
       set: (group: string, version: string) => new Promise<void>((resolve) => waiting.push(() => (data.set(group, version), resolve()))),
-    };
-    const versions = GroupVersions.of(tier as unknown as Tier, new FakeClock());
+    });
+    const versions = GroupVersions.of(tier, new FakeClock());
     const snapshot = Promise.resolve(versions.snapshot(['g']));
     await settle();
     waiting.shift()!(); // get: nothing there
@@ -103,16 +102,14 @@ describe('a version that falls out of memory while it is read', () => {
     const data = new Map<string, string>();
     let release: (() => void) | undefined;
     let slow = false;
-    const tier = {
-      isSynchronous: false,
-      identity: { store: {}, namespace: '' },
+    const tier = tierDouble({
       get: async (group: string) => {
         if (slow) await new Promise<void>((resolve) => (release = resolve));
         return data.get(group);
       },
       set: async (group: string, version: string) => void data.set(group, version),
-    };
-    const versions = GroupVersions.of(tier as unknown as Tier, clock);
+    });
+    const versions = GroupVersions.of(tier, clock);
     await versions.snapshot(['g']);
     clock.advance('6s');
     slow = true;
@@ -132,8 +129,8 @@ describe('an unconfirmed bump that falls out of memory', () => {
       if (down) throw new Error('down');
       data.set(group, version);
     };
-    const tier = { isSynchronous: false, identity: { store: {}, namespace: '' }, get: async (group: string) => data.get(group), set };
-    const versions = GroupVersions.of(tier as unknown as Tier, new FakeClock());
+    const tier = tierDouble({ get: async (group: string) => data.get(group), set });
+    const versions = GroupVersions.of(tier, new FakeClock());
     const old = await versions.snapshot(['g']);
     down = true;
     await versions.bump(['g']).catch(() => undefined);

@@ -101,6 +101,11 @@ describe('value codec', () => {
     expect(roundTrip(runInContext('({ a: { b: 1 } })', createContext()))).toStrictEqual({ a: { b: 1 } });
   });
 
+  it('leaves hidden fields alone, whatever they are called by', () => {
+    const call = Object.defineProperties({ toolName: 'search' }, { hidden: { value: 1 }, [Symbol('hidden')]: { value: 1 } });
+    expect(roundTrip({ toolCalls: [call] })).toStrictEqual({ toolCalls: [{ toolName: 'search' }] });
+  });
+
   class Ticket {
     constructor(readonly id: number) {}
   }

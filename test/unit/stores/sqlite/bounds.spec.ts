@@ -60,6 +60,16 @@ describe('bounds', () => {
     expect(await present(second, ['a', 'b', 'c', 'd'])).toEqual(['a', 'c', 'd']);
   });
 
+  it('evicts the older entry first even when the clock was set back meanwhile', async () => {
+    const first = fixture.open({ maxEntries: 3 });
+    for (const key of ['a', 'b', 'c']) await first.set(key, 'value');
+    await first.disconnect();
+    jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+    const second = fixture.open({ maxEntries: 3 });
+    for (const key of ['d', 'e']) await second.set(key, 'value');
+    expect(await present(second, ['a', 'b', 'c', 'd', 'e'])).toEqual(['c', 'd', 'e']);
+  });
+
   it('keeps below maxBytes', async () => {
     const store = fixture.open({ maxBytes: 100_000 });
     for (const key of keys(50)) await store.set(key, 'x'.repeat(10_000));

@@ -121,6 +121,51 @@ describe('text that SQLite cannot hold', () => {
   });
 });
 
+describe('the WAL, while somebody keeps a read transaction open', () => {
+  it('grows up to a bound, and is emptied when that ends', async () => {
+    const store = fixture.open({ maxBytes: 20_000_000 });
+    await store.set('first', 'value');
+    const other = loadDriver()(fixture.path);
+    other.exec('BEGIN');
+    other.prepare('SELECT count(*) FROM llm_cache_v1').get();
+    const writeMany = async () => {
+      for (let index = 0; index < 100; index += 1) await store.set(`key ${index}`, 'x'.repeat(1_000_000));
+    };
+    const walBytes = async () => (await stat(`${fixture.path}-wal`)).size;
+    await expect(writeMany()).rejects.toMatchObject({ code: 'SQLITE_FULL', message: expect.stringContaining('read transaction') });
+    expect(await walBytes()).toBeLessThan(70_000_000);
+    expect(await store.get('first')).toBeUndefined(); // the bounds hold meanwhile
+    other.exec('COMMIT');
+    other.close();
+    expect(await store.set('after', 'value')).toBe(true);
+    expect(await walBytes()).toBeLessThan(4_000_000);
+  }, 30_000);
+});
+
+describe('reading many', () => {
+  it('lets other work in after every eight', async () => {
+    const store = fixture.open();
+    const keys = Array.from({ length: 64 }, (_, index) => `key ${index}`);
+    await Promise.all(keys.map((key) => store.set(key, 'value')));
+    const turnsOf = async (read: () => Promise<unknown>) => {
+      let turns = 0;
+      const count = () => {
+        turns += 1;
+        immediate = setImmediate(count);
+      };
+      let immediate = setImmediate(count);
+      await read();
+      clearImmediate(immediate);
+      return turns;
+    };
+    expect(await turnsOf(() => adapterOf(store).getMany(keys))).toBeGreaterThanOrEqual(7);
+    const list = async () => {
+      for await (const entry of adapterOf(store).iterator()) void entry;
+    };
+    expect(await turnsOf(list)).toBeGreaterThanOrEqual(7);
+  });
+});
+
 describe('failures', () => {
   it('reject with a code, and end when their cause does', async () => {
     await mkdir(fixture.path);
