@@ -33,6 +33,7 @@ export type { KeyDifference } from './key/explain.js';
 export type { LlmCacheEvent, LlmCacheListener } from './observability/events.js';
 
 export { LlmService } from './llm/llm.service.js';
+export type { BatchItem, BatchLine, BatchOptions, BatchProgress, BatchRequest } from './llm/batch/batch-options.js';
 export type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './llm/chat.js';
 
 export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.js';

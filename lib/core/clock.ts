@@ -4,8 +4,8 @@ export interface Clock {
   now(): number;
   /** Milliseconds that never run backwards: durations. */
   monotonic(): number;
-  /** Runs `callback` once after `ms`; the returned function cancels it. Never keeps the process alive. */
-  after(ms: number, callback: () => void): () => void;
+  /** Runs `callback` once after `ms`; the returned function cancels it. Keeps the process alive only when it is told to. */
+  after(ms: number, callback: () => void, options?: { keepsProcessAlive?: boolean }): () => void;
 }
 
 /** The longest delay a Node timer can hold; a longer one would fire at once. */
@@ -15,9 +15,9 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  after(ms, callback) {
+  after(ms, callback, options) {
     const timer = setTimeout(callback, Math.min(ms, MAX_TIMER_MS));
-    timer.unref?.();
+    if (!options?.keepsProcessAlive) timer.unref?.();
     return () => clearTimeout(timer);
   },
 };

@@ -14,6 +14,7 @@ import { Tiers } from '../stores/tiers.js';
 import type { ChunkReader } from '../streaming/chunk-reader.js';
 import { resultOf, type OpenReader } from '../streaming/results.js';
 import { ambient } from './ambient.js';
+import { CallSteps } from './call-steps.js';
 import { documentOf, resolveCall, untilLeft, type Call, type Caller, type MethodDefaults } from './call.js';
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
 import { EntryReader, type Found } from './entry-reader.js';
@@ -63,6 +64,8 @@ export class LlmCache {
   private readonly outcomes: Outcomes;
   private readonly upstream: Upstream;
   private readonly streams: Streams;
+  /** @internal For batches. */
+  readonly steps: CallSteps;
   private readonly stopListening: () => void;
   private closed = false;
   private running = 0;
@@ -83,6 +86,7 @@ export class LlmCache {
     const writer = new EntryWriter(settings, this.tiers, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
     this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
+    this.steps = new CallSteps(settings, clock, this.tiers, this.reader, this.outcomes, this.start.bind(this), callerOf);
     this.stopListening = this.versions.onKeyRemoved((key) => {
       this.upstream.fence([], key);
       this.tiers.forget(key);

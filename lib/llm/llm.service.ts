@@ -7,6 +7,8 @@ import { mergeConfig } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
 import { withoutVolatile } from '../policy/chat-request.js';
 import { chunksOfCompletion } from '../policy/openai-chat-stream.js';
+import { checkBatchOptions, type BatchItem, type BatchOptions, type BatchRequest } from './batch/batch-options.js';
+import { BatchRun, type Prepare } from './batch/batch-run.js';
 import type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './chat.js';
 
 /**
@@ -30,13 +32,8 @@ export class LlmService {
    * const answer = await llm.chat({ messages: [{ role: 'user', content: 'What is the capital of Japan?' }], temperature: 0 });
    */
   async chat(request: ChatRequest, options: CallOptions = {}): Promise<ChatResponse> {
-    const provider = this.requireProvider();
-    const { whole, signal } = this.toSend(request, options);
-    return this.llmCache.wrap(
-      this.partsOf(request),
-      async (call) => checked(provider, await provider.chat(snapshot(whole), call)),
-      { ...options, signal },
-    );
+    const { parts, produce, options: whole } = this.prepare(request, options);
+    return this.llmCache.wrap(parts, produce, whole);
   }
 
   /**
@@ -64,6 +61,23 @@ export class LlmService {
   }
 
   /**
+   * Answers many requests, each once: an equal one further on gets the same answer. Requests are read from any iterable
+   * as there is room for them, so a file of a million lines needs no more memory than one of a thousand. A request that
+   * fails is an item with its error; the others go on.
+   * @param requests chat requests, or lines of an OpenAI Batch file
+   * @throws LlmCacheConfigError for a wrong option, or without a provider; on reading: `signal.reason` at once when the
+   * caller aborted, with all that was answered stored; what the source throws, after the items before it.
+   *
+   * @example
+   * for await (const { index, response, error } of llm.batch(questions, { requestsPerMinute: 500 })) save(index, response ?? error);
+   */
+  batch(requests: Iterable<BatchRequest> | AsyncIterable<BatchRequest>, options: BatchOptions = {}): AsyncIterable<BatchItem> {
+    this.requireProvider();
+    checkBatchOptions(options);
+    return new BatchRun(this.llmCache.steps, (request, own) => this.prepare(request, own), requests, options).items();
+  }
+
+  /**
    * The text of the first choice of {@link chat}.
    * @throws LlmProviderError when the answer is no text, such as a tool call; use `chat` for those.
    */
@@ -79,6 +93,17 @@ export class LlmService {
   partsOf(request: ChatRequest): KeyParts {
     const { messages, ...model } = withoutVolatile(this.complete(request));
     return { name: this.requireProvider().id, input: { messages }, model };
+  }
+
+  /** What is asked of the cache for a request. */
+  private prepare(request: ChatRequest, options: CallOptions): ReturnType<Prepare> {
+    const provider = this.requireProvider();
+    const { whole, signal } = this.toSend(request, options);
+    return {
+      parts: this.partsOf(request),
+      produce: async (call) => checked(provider, await provider.chat(snapshot(whole), call)),
+      options: { ...options, signal },
+    };
   }
 
   /** What reaches the provider, and the caller's own signal. */

@@ -13,7 +13,7 @@ import {
 import { ignoreRejection } from '../core/thenable.js';
 import type { CacheControl, CacheOutcome } from '../core/types.js';
 
-const cacheControlRules: OptionRules<CacheControl> = {
+export const cacheControlRules: OptionRules<CacheControl> = {
   noCache: trueOrFalse,
   noStore: trueOrFalse,
   onlyIfCached: trueOrFalse,

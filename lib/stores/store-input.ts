@@ -9,6 +9,7 @@ export interface KeyvLike {
   get(key: string): Promise<unknown>;
   set(key: string, value: unknown, ttl?: number): Promise<unknown>;
   delete(key: string): Promise<unknown>;
+  getMany?(keys: string[]): Promise<unknown>;
   on?(event: 'error', listener: (error: unknown) => void): unknown;
 }
 

@@ -82,6 +82,16 @@ export class Tier {
     return (await this.run('get', () => this.keyv.get(key))) ?? undefined;
   }
 
+  /** {@link get} for many keys in one operation, where the store has one. */
+  getMany(keys: readonly string[]): Promise<unknown[]> {
+    return this.run('get', async () => {
+      const found = await (this.keyv.getMany?.([...keys]) ?? Promise.all(keys.map((key) => this.keyv.get(key))));
+      // Fewer answers than keys cannot be told apart, so none of them counts.
+      if (!Array.isArray(found) || found.length !== keys.length) throw new Error('the store answered another number of keys');
+      return found.map((text: unknown) => text ?? undefined);
+    });
+  }
+
   /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
   set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
     return this.run('set', async () => {

@@ -55,17 +55,38 @@ export class Tiers {
     const id = `${index} ${key}`;
     const running = this.reads.get(id);
     if (running !== undefined) return running.result;
+    const text = this.all[index]!.get(key).catch(() => undefined); // the tier has told its listener
+    return this.share(index, key, text);
+  }
+
+  private share(index: number, key: string, reading: Promise<unknown>): Promise<unknown> {
+    const id = `${index} ${key}`;
     const read: Read = {
-      result: this.all[index]!
-        .get(key)
-        .catch(() => undefined) // the tier has told its listener
-        .then((text) => {
-          if (this.reads.get(id) === read) this.reads.delete(id);
-          return read.written ?? text;
-        }),
+      result: reading.then((text) => {
+        if (this.reads.get(id) === read) this.reads.delete(id);
+        return read.written ?? text;
+      }),
     };
     this.reads.set(id, read);
     return read.result;
+  }
+
+  /**
+   * Starts one read for many keys from the first slow tier, and one from each further tier for those not found before.
+   * Reads of single keys meanwhile share it.
+   */
+  readMany(keys: readonly string[]): void {
+    const missing = [...new Set(keys)].filter((key) => this.held(key) === undefined);
+    this.readManyFrom(this.startInMemory ? 1 : 0, missing);
+  }
+
+  private readManyFrom(index: number, keys: readonly string[]): void {
+    const free = keys.filter((key) => !this.reads.has(`${index} ${key}`));
+    if (index >= this.all.length || free.length < 2) return;
+    const texts = this.all[index]!.getMany(free).catch((): unknown[] => []); // the tier has told its listener
+    // Before the single reads hear of it, so that they find the next tier's read under way.
+    void texts.then((found) => this.readManyFrom(index + 1, free.filter((_, place) => found[place] === undefined)));
+    for (const [place, key] of free.entries()) void this.share(index, key, texts.then((found) => found[place]));
   }
 
   /** Resolves once every tier has answered; rejects when none has taken the entry. Writes of one key keep their order. */

@@ -1,0 +1,49 @@
+import type { Clock } from '../core/clock.js';
+import type { CallOptions, KeyParts } from '../core/types.js';
+import type { Tiers } from '../stores/tiers.js';
+import { resolveCall, type Call, type Caller, type MethodDefaults } from './call.js';
+import type { Settings } from './engine-options.js';
+import type { EntryReader } from './entry-reader.js';
+import type { Landing } from './landing.js';
+import type { Outcomes } from './outcomes.js';
+import type { Produce } from './upstream.js';
+
+/** What came of a call, for another that asks the same. */
+export type EarlierAnswer = Pick<Landing, 'usage' | 'refused' | 'latencyMs'>;
+
+/** A call taken step by step, for who looks many up at once and waits for a turn before calling upstream. */
+export class CallSteps {
+  constructor(
+    private readonly settings: Settings,
+    readonly clock: Clock,
+    private readonly tiers: Tiers,
+    private readonly reader: EntryReader,
+    private readonly outcomes: Outcomes,
+    /** The whole life of a resolved call. */
+    readonly answer: (call: Call, produce: Produce) => unknown,
+    private readonly split: (options: CallOptions) => [Caller, MethodDefaults],
+  ) {}
+
+  resolve(parts: KeyParts, options: CallOptions): Call {
+    return resolveCall(this.settings, parts, ...this.split(options), this.clock.monotonic());
+  }
+
+  /** Reads the entries of many calls from each slow store at once; their look-ups share it. */
+  prefetch(calls: readonly Call[]): void {
+    this.tiers.readMany(calls.flatMap(({ key }) => key ?? []));
+  }
+
+  /** The stored answer, which ends the call; `undefined` leaves it to be answered, and counts nothing. */
+  async lookUp(call: Call): Promise<{ value: unknown } | undefined> {
+    const found = await this.reader.find(call);
+    if (found === undefined || call.signal?.aborted) return undefined;
+    this.outcomes.hit(call, found);
+    return found;
+  }
+
+  /** Ends a call with the answer, or the error, that an equal one got. */
+  share(call: Call, earlier: EarlierAnswer | { error: unknown }): void {
+    if ('error' in earlier) this.outcomes.failed(call, 'coalesced', earlier.error);
+    else this.outcomes.coalesced(call, { ...earlier, value: undefined, payload: undefined, stored: false, model: undefined, finishReason: undefined, ageMs: 0, versions: [] });
+  }
+}

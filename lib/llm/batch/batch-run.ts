@@ -1,0 +1,178 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { durationMs } from '../../core/duration.js';
+import type { CacheOutcome, CallOptions, KeyParts, UpstreamCall } from '../../core/types.js';
+import type { CallSteps } from '../../engine/call-steps.js';
+import type { ChatRequest, ChatResponse } from '../chat.js';
+import { AskedRequests } from './asked-requests.js';
+import type { BatchItem, BatchOptions, BatchRequest } from './batch-options.js';
+import { Outbox } from './outbox.js';
+import { ProgressMeter } from './progress-meter.js';
+import { RequestSource, type ReadRequest } from './request-source.js';
+import { Sender, type Outgoing } from './sender.js';
+
+/** How one request is asked: what `LlmService.chat` hands to `LlmCache.wrap`. */
+export type Prepare = (request: ChatRequest, options: CallOptions) => {
+  parts: KeyParts;
+  produce: (call: UpstreamCall) => Promise<ChatResponse>;
+  options: CallOptions;
+};
+
+/** A request on its way to its item. */
+type Entry = ReadRequest & Outgoing;
+
+const DEFAULT_CONCURRENCY = 8;
+const DEFAULT_WINDOW = 256;
+const DEFAULT_RETRY_FOR = '10m';
+
+/**
+ * One batch under way: requests are read while there is room, looked up page by page, and answered by the store, by an
+ * equal request of the batch, or upstream.
+ */
+export class BatchRun {
+  private readonly controller = new AbortController();
+  private readonly source: RequestSource;
+  private readonly outbox: Outbox;
+  private readonly meter: ProgressMeter;
+  private readonly sender: Sender;
+  private readonly asked = new AskedRequests();
+  /** Keys answered anew for `noCache`: an equal request needs no other answer. */
+  private readonly renewed = new Set<string>();
+  private readonly callOptions: CallOptions;
+  private readonly callerSignal: AbortSignal | undefined;
+  private readonly window: number;
+  /** What surrounds the call of `LlmService.batch` surrounds its requests, whoever reads the items. */
+  private readonly inside = AsyncLocalStorage.snapshot();
+  private yielded = 0;
+  private onRoom: (() => void) | undefined;
+
+  constructor(
+    private readonly steps: CallSteps,
+    private readonly prepare: Prepare,
+    requests: Iterable<BatchRequest> | AsyncIterable<BatchRequest>,
+    {
+      concurrency = DEFAULT_CONCURRENCY,
+      ordered = true,
+      window = Math.max(DEFAULT_WINDOW, 4 * concurrency),
+      requestsPerMinute,
+      tokensPerMinute,
+      retryFor = DEFAULT_RETRY_FOR,
+      onProgress,
+      signal,
+      ...callOptions
+    }: BatchOptions,
+  ) {
+    const { clock, answer } = steps;
+    this.source = new RequestSource(requests);
+    this.outbox = new Outbox(ordered);
+    this.meter = new ProgressMeter(clock, sizeOf(requests), onProgress);
+    const limits = { concurrency, requestsPerMinute, tokensPerMinute, retryForMs: durationMs(retryFor)! };
+    this.sender = new Sender(clock, answer, this.controller.signal, limits);
+    this.window = window;
+    this.callerSignal = signal;
+    this.callOptions = { ...callOptions, signal: this.controller.signal };
+  }
+
+  /** The items. Leaving them ends the batch: what is under way is cancelled, what has been answered is stored. */
+  async *items(): AsyncGenerator<BatchItem, void, undefined> {
+    const onAbort = (): void => this.stop(this.callerSignal!.reason);
+    if (this.callerSignal?.aborted) onAbort();
+    this.callerSignal?.addEventListener('abort', onAbort, { once: true });
+    void this.inside(() => this.readAll());
+    try {
+      for (;;) {
+        const items = await this.outbox.take(this.yielded);
+        if (items.length === 0) return;
+        for (const item of items) {
+          this.yielded++;
+          yield item;
+          this.controller.signal.throwIfAborted();
+        }
+        this.onRoom?.();
+      }
+    } finally {
+      this.callerSignal?.removeEventListener('abort', onAbort);
+      this.stop(new DOMException('Nobody reads the batch any more.', 'AbortError'));
+    }
+  }
+
+  private stop(reason: unknown): void {
+    this.controller.abort(reason);
+    this.outbox.fail(reason);
+    this.source.close();
+    this.onRoom?.();
+  }
+
+  /** Never rejects: what the source throws is told after the items before it. */
+  private async readAll(): Promise<void> {
+    let failed: { error: unknown } | undefined;
+    try {
+      while (await this.source.read(await this.room(), (page) => this.start(page))) {
+        await nextTurn(); // others want a turn too, and hits alone would leave them none
+      }
+    } catch (error) {
+      failed = { error };
+    }
+    this.meter.total = this.source.count;
+    if (this.source.count === 0) this.meter.report();
+    this.outbox.end(this.source.count, failed);
+  }
+
+  /** How many requests may be read: by half a window at a time, so that each look-up is worth its while. */
+  private async room(): Promise<number> {
+    for (;;) {
+      const held = this.source.count - this.yielded;
+      if (held * 2 <= this.window || this.controller.signal.aborted) return this.window - held;
+      await new Promise<void>((resolve) => (this.onRoom = resolve));
+    }
+  }
+
+  private start(page: readonly ReadRequest[]): void {
+    if (this.controller.signal.aborted) return;
+    const entries = page.map((read) => this.entryOf(read));
+    this.steps.prefetch(entries.map(({ call }) => call).filter((call) => this.mayBeStored(call)));
+    for (const entry of entries) void this.answer(entry);
+  }
+
+  private entryOf(read: ReadRequest): Entry {
+    const onOutcome = (outcome: CacheOutcome): void => {
+      entry.outcome = outcome;
+      this.callOptions.onOutcome?.(outcome);
+    };
+    const { parts, produce, options } = this.prepare(read.request, { ...this.callOptions, onOutcome });
+    const entry: Entry = { ...read, call: this.steps.resolve(parts, options), produce, outcome: undefined };
+    return entry;
+  }
+
+  /** One item: from the store, or by sharing what an equal request got, or upstream. */
+  private async answer(entry: Entry): Promise<void> {
+    const { call, problem } = entry;
+    if (problem !== undefined) return this.put(entry, { error: problem });
+    const found = this.mayBeStored(call) ? await this.steps.lookUp(call) : undefined;
+    if (found !== undefined) return this.put(entry, { response: found.value as ChatResponse });
+    const { answer, isRepeat } = await this.asked.askOnce(call.key, () => this.sender.send(entry));
+    if (isRepeat) this.steps.share(call, answer);
+    else if (call.control.noCache && entry.outcome?.stored) this.renewed.add(call.key!);
+    this.put(entry, answer);
+  }
+
+  private mayBeStored({ key, control }: Entry['call']): boolean {
+    return key !== undefined && (!control.noCache || this.renewed.has(key));
+  }
+
+  private put({ index, id, call, outcome }: Entry, answer: { response: ChatResponse } | { error: unknown }): void {
+    if (this.controller.signal.aborted) return;
+    const item: BatchItem = { index, outcome: outcome ?? { status: 'bypass', name: call.name, stored: false, reason: 'not a request' } };
+    if (id !== undefined) item.id = id;
+    if ('error' in answer) item.error = answer.error as Error;
+    else item.response = answer.response;
+    this.meter.count(item);
+    this.outbox.put(item);
+  }
+}
+
+/** How many requests there are, where it can be told without reading them. */
+function sizeOf(requests: unknown): number | undefined {
+  const { length, size } = requests as { length?: unknown; size?: unknown };
+  return [length, size].find((count) => typeof count === 'number');
+}

@@ -1,0 +1,87 @@
+import fastq from 'fastq';
+import type { queueAsPromised } from 'fastq';
+import type { Clock } from '../../core/clock.js';
+import type { CacheOutcome } from '../../core/types.js';
+import type { Call } from '../../engine/call.js';
+import type { Produce } from '../../engine/upstream.js';
+import type { RefusalReason } from '../../policy/gate.js';
+import type { ChatRequest, ChatResponse } from '../chat.js';
+import type { Answer } from './asked-requests.js';
+import { Pace } from './pace.js';
+import { rateLimitOf } from './rate-limit-error.js';
+import { TokenEstimate } from './token-estimate.js';
+
+/** A request to be sent, unless it is answered in the meantime. */
+export interface Outgoing {
+  readonly request: ChatRequest;
+  readonly call: Call;
+  readonly produce: Produce;
+  /** How it ended, once it has. */
+  outcome: CacheOutcome | undefined;
+}
+
+export interface SenderOptions {
+  readonly concurrency: number;
+  readonly requestsPerMinute: number | undefined;
+  readonly tokensPerMinute: number | undefined;
+  readonly retryForMs: number;
+}
+
+/** Sends requests, some at a time, each when its turn has come, and again while the provider says that it came too soon. */
+export class Sender {
+  private readonly queue: queueAsPromised<Outgoing, Answer>;
+  private readonly pace: Pace;
+  private readonly estimate: TokenEstimate | undefined;
+  private readonly retryForMs: number;
+
+  constructor(
+    private readonly clock: Clock,
+    /** The whole life of a resolved call. */
+    private readonly answer: (call: Call, produce: Produce) => unknown,
+    private readonly signal: AbortSignal,
+    { concurrency, retryForMs, ...limits }: SenderOptions,
+  ) {
+    this.queue = fastq.promise((outgoing: Outgoing) => this.untilAccepted(outgoing), concurrency);
+    this.pace = new Pace(clock, limits);
+    this.estimate = limits.tokensPerMinute === undefined ? undefined : new TokenEstimate();
+    this.retryForMs = retryForMs;
+  }
+
+  /** Never rejects: a failure is an answer too. */
+  send(outgoing: Outgoing): Promise<Answer> {
+    return this.queue.push(outgoing);
+  }
+
+  private async untilAccepted(outgoing: Outgoing): Promise<Answer> {
+    let giveUpAtMs: number | undefined;
+    for (;;) {
+      try {
+        return await this.once(outgoing);
+      } catch (error) {
+        const limit = this.signal.aborted ? undefined : rateLimitOf(error, this.clock.now());
+        if (limit === undefined) return { error };
+        giveUpAtMs ??= this.clock.monotonic() + this.retryForMs;
+        if (!this.pace.hold(limit.retryAfterMs, giveUpAtMs)) return { error };
+      }
+    }
+  }
+
+  private async once(outgoing: Outgoing): Promise<Answer> {
+    const permit = await this.pace.permit(() => this.estimate?.of(outgoing.request) ?? 0, this.signal);
+    let sentAtMs: number | undefined;
+    const counted: Produce = (upstream) => {
+      sentAtMs = this.clock.monotonic();
+      return outgoing.produce(upstream);
+    };
+    try {
+      const response = (await this.answer(outgoing.call, counted)) as ChatResponse;
+      this.pace.resume();
+      const { status, stored, reason, usage } = outgoing.outcome!;
+      if (usage !== undefined) this.estimate?.learn(usage.outputTokens);
+      const latencyMs = sentAtMs === undefined ? 0 : this.clock.monotonic() - sentAtMs;
+      return { response, stored: stored || status === 'hit', refused: reason as RefusalReason | undefined, usage, latencyMs };
+    } finally {
+      permit.settle(sentAtMs === undefined ? undefined : { tokens: outgoing.outcome?.usage?.totalTokens });
+    }
+  }
+}
