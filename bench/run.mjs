@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { LlmCache } from 'nestjs-llm-cache';
 import { sqliteStore } from 'nestjs-llm-cache/sqlite';
 import { decoratedApp } from './apps.mjs';
+import { batches } from './batches.mjs';
 import { measure, percentile } from './measure.mjs';
 import { copyOf, REQUESTS, response } from './workloads.mjs';
 
@@ -173,6 +174,7 @@ async function joiners() {
 console.log(`Node ${process.version}, 20th percentile of interleaved rounds\n`);
 await stampede();
 await joiners();
+await batches();
 await keys();
 await memoryHits();
 await sqliteHits();

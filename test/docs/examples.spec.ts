@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { Injectable, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Keyv } from 'keyv';
@@ -59,6 +59,16 @@ describe("the README's", () => {
       ['gpt-4o-mini', 0], // noCache
       ['gpt-4o-mini', 0], // sample
     ]);
+  });
+
+  it('batch prints an answer for each request', async () => {
+    const { labelAll } = await shown<{ labelAll: (llm: LlmService, requests: AsyncIterable<object>) => Promise<void> }>('label-all.ts');
+    const { llm } = await start(undefined);
+    const printed: unknown[][] = [];
+    const log = jest.spyOn(console, 'log').mockImplementation((...words) => void printed.push(words));
+    await labelAll(llm, (async function* () { yield { messages: [{ role: 'user', content: 'a' }] }; })());
+    log.mockRestore();
+    expect(printed).toEqual([[0, 'Answer to: a']]);
   });
 
   it('invalidation removes the answer each time', async () => {
@@ -371,6 +381,29 @@ describe('what the pages say of', () => {
       await collect(llm.stream(request));
       expect(seen).toEqual(statuses);
     }
+  });
+
+  it('batches: labels in order, repeats asked once', async () => {
+    const { classify } = await shown<{ classify: (llm: LlmService, texts: string[]) => Promise<string[]> }>('classify-tickets.ts');
+    const { llm, provider } = await start(undefined, { provider: new FakeLlmProvider((request) => (String(lastText(request)).endsWith('bad') ? new Error('no') : String(lastText(request)).slice(-1))) });
+    expect(await classify(llm, ['a', 'b', 'bad', 'a'])).toEqual(['a', 'b', 'failed: no', 'a']);
+    expect(provider.calls).toHaveLength(3);
+  });
+
+  it('batches: a file of lines, written as they are answered, and again from the store', async () => {
+    const { runFile } = await shown<{ runFile: (llm: LlmService, from: string, to: string) => Promise<void> }>('run-batch-file.ts');
+    const { llm, provider } = await start(undefined);
+    const [from, to] = [join(folder, 'in.jsonl'), join(folder, 'out.jsonl')];
+    const lines = Array.from({ length: 300 }, (_, index) => ({ custom_id: `row-${index}`, body: { messages: [{ role: 'user', content: `question ${index % 100}` }] } }));
+    writeFileSync(from, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    for (let time = 0; time < 2; time++) {
+      await runFile(llm, from, to);
+      const written = readFileSync(to, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { custom_id: string; response: { choices: Array<{ message: { content: string } }> } });
+      expect(written.map(({ custom_id, response }) => [custom_id, response.choices[0]!.message.content])).toEqual(
+        lines.map(({ custom_id, body }) => [custom_id, `Answer to: ${body.messages[0]!.content}`]),
+      );
+    }
+    expect(provider.calls).toHaveLength(100);
   });
 
   it('the scope of a decorator: a call inside is of the same tenant', async () => {

@@ -7,7 +7,8 @@ import { LlmCache, LlmCacheError, memoryStore } from 'nestjs-llm-cache';
 import { sqliteStore } from 'nestjs-llm-cache/sqlite';
 import { checkCacheLlmOptions } from '../../lib/decorator/cache-llm-options.js';
 import { engineOptionRules, settingsOf } from '../../lib/engine/engine-options.js';
-import { checkCacheControl } from '../../lib/policy/cache-control.js';
+import { checkBatchOptions } from '../../lib/llm/batch/batch-options.js';
+import { cacheControlRules, checkCacheControl } from '../../lib/policy/cache-control.js';
 import { firstColumn, pages, root, textOf } from './documentation.js';
 
 // What a page lists is what the code has, and nothing else.
@@ -23,11 +24,13 @@ function knownOptions(check: () => void): string[] {
 }
 
 const unknown = { 'no such option': 1 };
+const ofEveryCall = new Set([...Object.keys(cacheControlRules), 'cacheable', 'signal']);
 
 describe('the tables', () => {
   it.each<[string, string, string, () => string[]]>([
     ['README.md', 'option', 'options of the module', () => [...Object.keys(engineOptionRules), 'provider', 'isGlobal']],
     ['docs/decorator.md', 'option', 'options of the decorator', () => knownOptions(() => checkCacheLlmOptions('', unknown))],
+    ['docs/batches.md', 'option', 'options of a batch', () => knownOptions(() => checkBatchOptions(unknown)).filter((name) => !ofEveryCall.has(name))],
     ['docs/control.md', 'field', 'cache control', () => knownOptions(() => checkCacheControl('', unknown))],
     ['docs/observability.md', 'field', 'stats', () => Object.keys(new LlmCache().stats())],
   ])('%s, column %s: the %s', (page, header, _what, actual) => {

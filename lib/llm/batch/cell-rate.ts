@@ -1,6 +1,7 @@
 const MINUTE_MS = 60_000;
 /** The part of a minute's amount that may go at once. */
 const BURST = 1 / 20;
+const ROUNDING_ERROR_MS = 1e-6;
 
 /**
  * Keeps amounts within a limit per minute by the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"): a
@@ -18,10 +19,10 @@ export class CellRate {
     this.msPerUnit = MINUTE_MS / (perMinute - this.burst + 1);
   }
 
-  /** How long an amount has to wait. */
+  /** How long an amount has to wait, in whole milliseconds, as timers count. */
   waitMs(amount: number, nowMs: number): number {
     const ahead = Math.max(0, this.burst - amount) * this.msPerUnit;
-    return Math.max(0, this.paidAtMs - ahead - nowMs);
+    return Math.max(0, Math.ceil(this.paidAtMs - ahead - nowMs - ROUNDING_ERROR_MS));
   }
 
   take(amount: number, nowMs: number): void {

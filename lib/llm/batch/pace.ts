@@ -18,6 +18,8 @@ export class Pace {
   private pauseMs = FIRST_PAUSE_MS;
   /** Settles when everybody who asked before has gone. */
   private turn: Promise<unknown> = Promise.resolve();
+  /** Ends the pause of whoever's turn it is, to look again. */
+  private wake: (() => void) | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -40,11 +42,13 @@ export class Pace {
    * @returns false, without a pause, when it would last beyond `giveUpAtMs`
    */
   hold(retryAfterMs: number | undefined, giveUpAtMs: number): boolean {
-    const untilMs = this.clock.monotonic() + (retryAfterMs ?? this.pauseMs);
+    const nowMs = this.clock.monotonic();
+    // Refusals of requests that were under way together are one.
+    const isAnother = retryAfterMs !== undefined || nowMs >= this.heldUntilMs;
+    const untilMs = isAnother ? Math.max(this.heldUntilMs, nowMs + (retryAfterMs ?? this.pauseMs)) : this.heldUntilMs;
     if (untilMs > giveUpAtMs) return false;
-    // Those that were under way together count as one refusal.
-    if (retryAfterMs === undefined && untilMs > this.heldUntilMs) this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
-    this.heldUntilMs = Math.max(this.heldUntilMs, untilMs);
+    this.heldUntilMs = untilMs;
+    if (retryAfterMs === undefined && isAnother) this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
     return true;
   }
 
@@ -59,7 +63,7 @@ export class Pace {
       const nowMs = this.clock.monotonic();
       const waitMs = Math.max(this.heldUntilMs - nowMs, this.requests?.waitMs(1, nowMs) ?? 0, this.tokens?.waitMs(tokens, nowMs) ?? 0);
       if (waitMs <= 0) break;
-      await sleep(this.clock, waitMs, signal);
+      await this.sleep(waitMs, signal);
     }
     const nowMs = this.clock.monotonic();
     this.requests?.take(1, nowMs);
@@ -68,26 +72,24 @@ export class Pace {
       settle: (sent) => {
         if (sent === undefined) this.requests?.correct(-1);
         this.tokens?.correct((sent === undefined ? 0 : (sent.tokens ?? tokens)) - tokens);
+        this.wake?.(); // there may be room now
       },
     };
   }
-}
 
-/** Whoever waits for a batch waits for its pauses too, so these keep the process alive. */
-function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      cancel();
-      reject(signal.reason as Error);
-    };
-    const cancel = clock.after(
-      ms,
-      () => {
+  /** Whoever waits for a batch waits for its pauses too, so they keep the process alive. */
+  private sleep(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        this.wake = undefined;
+        cancel();
         signal.removeEventListener('abort', onAbort);
-        resolve();
-      },
-      { keepsProcessAlive: true },
-    );
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
+        settle();
+      };
+      const onAbort = (): void => end(() => reject(signal.reason as Error));
+      this.wake = () => end(resolve);
+      const cancel = this.clock.after(ms, this.wake, { keepsProcessAlive: true });
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
 }

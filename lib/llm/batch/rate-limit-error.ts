@@ -44,7 +44,7 @@ function retryAfter(headers: unknown, nowMs: number): number | undefined {
   if (ms >= 0) return ms;
   const given = header(headers, 'retry-after')?.trim() ?? '';
   if (/^\d+(\.\d+)?$/.test(given)) return Number(given) * 1_000;
-  const date = Date.parse(given);
+  const date = /^[A-Z][a-z]{2,8},? /.test(given) ? Date.parse(given) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
 

@@ -76,7 +76,7 @@ export class Sender {
     try {
       const response = (await this.answer(outgoing.call, counted)) as ChatResponse;
       this.pace.resume();
-      const { status, stored, reason, usage } = outgoing.outcome!;
+      const { status, stored = false, reason, usage }: Partial<CacheOutcome> = outgoing.outcome ?? {};
       if (usage !== undefined) this.estimate?.learn(usage.outputTokens);
       const latencyMs = sentAtMs === undefined ? 0 : this.clock.monotonic() - sentAtMs;
       return { response, stored: stored || status === 'hit', refused: reason as RefusalReason | undefined, usage, latencyMs };

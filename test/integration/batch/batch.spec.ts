@@ -7,36 +7,11 @@ import {
 } from 'nestjs-llm-cache';
 import { FakeLlmProvider, LlmCacheTestingModule, type ScriptedAnswer } from 'nestjs-llm-cache/testing';
 import { opened } from '../../fixtures/apps.js';
+import { all, ask, echo, serverError, start, textOf } from '../../fixtures/batches.js';
 import { deferred } from '../../fixtures/deferred.js';
-
-interface Started {
-  llm: LlmService;
-  llmCache: LlmCache;
-  provider: FakeLlmProvider;
-}
-
-async function start(options: LlmCacheOptions = {}, ...script: ScriptedAnswer[]): Promise<Started> {
-  const provider = new FakeLlmProvider(...script);
-  const moduleRef = await Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot({ provider, ...options })] }).compile();
-  opened(moduleRef);
-  return { llm: moduleRef.get(LlmService), llmCache: moduleRef.get(LlmCache), provider };
-}
-
-function ask(text: string, fields: Record<string, unknown> = {}): ChatRequest {
-  return { messages: [{ role: 'user', content: text }], ...fields };
-}
-
-const textOf = ({ response, error }: BatchItem): string => (error ? `! ${error.message}` : String(response!.choices[0]!.message.content));
-
-async function all(items: AsyncIterable<BatchItem>): Promise<BatchItem[]> {
-  const list: BatchItem[] = [];
-  for await (const item of items) list.push(item);
-  return list;
-}
 
 const statusesOf = (items: BatchItem[]): string[] => items.map(({ outcome }) => outcome.status);
 const answersTo = (...texts: string[]): string[] => texts.map((text) => `Answer to: ${text}`);
-const echo = ({ messages }: ChatRequest): string => messages[0]!.content as string;
 
 describe('items', () => {
   it('come in the order of the requests, each with its own answer, stored or not', async () => {
@@ -110,8 +85,6 @@ describe('items', () => {
 function truncated(content: string): ChatResponse {
   return { choices: [{ index: 0, finish_reason: 'length', message: { role: 'assistant', content } }], usage: { total_tokens: 7 } };
 }
-
-const serverError = (status: number): Error => Object.assign(new Error(`status ${status}`), { status });
 
 describe('equal requests', () => {
   it('are sent once, next to each other and far apart', async () => {
@@ -290,6 +263,16 @@ describe('a source', () => {
   it.each([[undefined], [null], [7], ['a text'], [{}]])('that is no iterable (%j) is refused at once', async (requests) => {
     const { llm } = await start();
     expect(() => llm.batch(requests as never)).toThrow(LlmCacheConfigError);
+  });
+});
+
+describe('the kill switch', () => {
+  it('leaves a batch uncached, and complete', async () => {
+    const { llm, provider } = await start({ mode: 'off' });
+    const items = await all(llm.batch([ask('a'), ask('a')]));
+    expect(items.map(textOf)).toEqual(answersTo('a', 'a'));
+    expect(statusesOf(items)).toEqual(['bypass', 'bypass']);
+    expect(provider.calls).toHaveLength(2);
   });
 });
 
