@@ -47,7 +47,7 @@ describe('tokensPerMinute', () => {
     const clock = new FakeClock();
     const { llm, provider } = await start({ clock }, 'a short answer');
     const state = await run(llm, questions(3, { max_tokens: 5_000 }), { tokensPerMinute: 10_000, concurrency: 1 });
-    await advance(clock, 1); // each came to a few tokens
+    await advance(clock, 2); // each came to a few tokens
     expect(provider.calls).toHaveLength(3);
     expect(state.over).toBe(true);
   });
