@@ -27,7 +27,7 @@ export default {
     'lib/decorator/host.ts:MethodHost',
     'lib/engine/engine-options.ts:EngineOptions',
     'lib/stores/store-input.ts:CacheLike',
-    'lib/stores/store-input.ts:KeyvLike',
+    'lib/stores/keyv-shape.ts:KeyvLike',
     'lib/stores/store-input.ts:StorageAdapterLike',
   ],
   treatWarningsAsErrors: true,

@@ -16,7 +16,8 @@ import {
 import { durationMs, type Duration } from '../core/duration.js';
 import type { CacheableFilter, ModelConfig } from '../core/types.js';
 import { memoryStore } from '../stores/memory/index.js';
-import { givenStores, type KeyvLike, type StoreInput } from '../stores/store-input.js';
+import type { KeyvLike } from '../stores/keyv-shape.js';
+import { givenStores, type StoreInput } from '../stores/store-input.js';
 
 /** Options of `LlmCache`. */
 export interface EngineOptions {

@@ -1,7 +1,7 @@
 import { Keyv, type KeyvStoreAdapter } from 'keyv';
 
 /**
- * Marks a storage adapter made by this package. A registered symbol, so that the ESM and the CJS copy
+ * Marks a storage adapter made by this package, and the serializer of a Keyv that is. A registered symbol, so that the ESM and the CJS copy
  * of the package recognise each other's stores.
  */
 export const OWN_STORE = Symbol.for('nestjs-llm-cache:own-store');
@@ -61,8 +61,8 @@ export function unpack(packed: string): { value: string; expiresAtMs: number | u
 export function keyvOver(adapter: OwnStoreAdapter): Keyv {
   const keyv = new Keyv({ store: adapter, namespace: '', throwOnErrors: true });
   const { serialize, deserialize } = keyv;
-  keyv.serialize = (data) =>
-    typeof data.value === 'string' ? pack(data.value, data.expires) : serialize!(data);
+  const packed: typeof serialize = (data) => (typeof data.value === 'string' ? pack(data.value, data.expires) : serialize!(data));
+  keyv.serialize = Object.assign(packed, { [OWN_STORE]: true });
   keyv.deserialize = (text) => {
     const unpacked = typeof text === 'string' ? unpack(text) : undefined;
     if (unpacked === undefined) return deserialize!(text);

@@ -2,16 +2,8 @@ import { Keyv } from 'keyv';
 import { isRecord } from '../core/check-options.js';
 import { LlmCacheConfigError } from '../core/errors.js';
 import { isThenable } from '../core/thenable.js';
+import { isAdapterOfKeyv6, isKeyv, isKeyv5OverAdapterOfKeyv6, type KeyvLike } from './keyv-shape.js';
 import { keyvOver, OWN_STORE, type OwnStoreAdapter } from './own-store.js';
-
-/** The part of Keyv 5 and 6 that is used. */
-export interface KeyvLike {
-  get(key: string): Promise<unknown>;
-  set(key: string, value: unknown, ttl?: number): Promise<unknown>;
-  delete(key: string): Promise<unknown>;
-  getMany?(keys: string[]): Promise<unknown>;
-  on?(event: 'error', listener: (error: unknown) => void): unknown;
-}
 
 /** The part of a cache-manager 6 or 7 `Cache` that is used. */
 export interface CacheLike {
@@ -37,28 +29,34 @@ const ACCEPTED = 'a Keyv, a Keyv storage adapter or a cache-manager Cache (or an
  * @throws LlmCacheConfigError that names the entry that is no store, and what to pass instead.
  */
 export function givenStores(stores: StoreInput | readonly StoreInput[]): KeyvLike[] {
-  const list: readonly unknown[] = Array.isArray(stores) ? stores : [stores];
-  const given = list.flatMap((store, index) => {
-    const found = storesIn(store);
-    if (found !== undefined) return found;
-    throw new LlmCacheConfigError(
-      `LlmCacheModule: option "${Array.isArray(stores) ? `stores[${index}]` : 'stores'}" must be ${ACCEPTED}.${hintFor(store)}`,
-    );
-  });
-  if (given.length > 0) return given;
-  throw new LlmCacheConfigError(`LlmCacheModule: option "stores" must be ${ACCEPTED}, not an empty list.`);
+  return Array.isArray(stores) ? storesInList('stores', stores) : storesIn('stores', stores);
 }
 
-function storesIn(store: unknown): KeyvLike[] | undefined {
-  if (!isRecord(store)) return undefined;
-  if (Array.isArray(store['stores']) && typeof store['wrap'] === 'function') {
-    return givenStores(store['stores'] as StoreInput[]);
+function storesInList(place: string, list: readonly unknown[]): KeyvLike[] {
+  if (list.length === 0) throw new LlmCacheConfigError(`LlmCacheModule: option "${place}" must be ${ACCEPTED}, not an empty list.`);
+  return list.flatMap((store, index) => storesIn(`${place}[${index}]`, store));
+}
+
+function storesIn(place: string, store: unknown): KeyvLike[] {
+  if (isRecord(store)) {
+    if (Array.isArray(store['stores']) && isMethod(store, 'wrap')) return storesInList(`${place}.stores`, store['stores']);
+    if (isUsable(store)) return [keyvFrom(store)];
   }
-  return ['get', 'set', 'delete', 'clear'].every((method) => isMethod(store, method)) ? [keyvFrom(store)] : undefined;
+  throw new LlmCacheConfigError(`LlmCacheModule: option "${place}" must be ${ACCEPTED}.${hintFor(store)}`);
+}
+
+/** An LRUCache and an adapter of Keyv 6 have the methods, but take something else than a lifetime. */
+function isUsable(store: Record<string, unknown>): boolean {
+  const hasMethods = ['get', 'set', 'delete', 'clear'].every((method) => isMethod(store, method));
+  return hasMethods && !isLruCache(store) && !isAdapterOfKeyv6(store) && !isKeyv5OverAdapterOfKeyv6(store);
+}
+
+function isLruCache(store: Record<string, unknown>): boolean {
+  return isMethod(store, 'purgeStale');
 }
 
 function keyvFrom(store: Record<string, unknown>): KeyvLike {
-  if ('hooks' in store && 'stats' in store) return store as unknown as KeyvLike;
+  if (isKeyv(store)) return store;
   return OWN_STORE in store ? keyvOver(store as unknown as OwnStoreAdapter) : new Keyv({ store, throwOnErrors: true });
 }
 
@@ -68,6 +66,11 @@ function hintFor(store: unknown): string {
   if (typeof store === 'function') return ' It is a function or a class: pass what it returns, or an instance.';
   if (typeof store === 'string') return ' It is a text: pass a store that was made with it.';
   if (!isRecord(store) || !isMethod(store, 'get')) return '';
+  if (isLruCache(store)) return ' It is an LRUCache: pass memoryStore({ maxEntries, maxBytes }).';
+  if (isAdapterOfKeyv6(store)) return ' It is a storage adapter of Keyv 6: pass new Keyv({ store: adapter }), with Keyv from keyv 6.';
+  if (isKeyv5OverAdapterOfKeyv6(store)) {
+    return ' It is a Keyv 5 over a storage adapter of Keyv 6: pass new Keyv({ store: adapter }), with Keyv from keyv 6.';
+  }
   if (isMethod(store, 'sendCommand')) return ' It is a Redis client: pass a Keyv storage adapter over it, such as KeyvRedis of @keyv/redis.';
   if (isRecord(store['store']) && isMethod(store, 'wrap')) return ' It is a Cache of cache-manager 5 or older: pass one of cache-manager 6 or 7.';
   if (isMethod(store, 'del') && isMethod(store, 'reset')) return ' It is a store of cache-manager 5 or older: pass new KeyvAdapter(store), with KeyvAdapter from cache-manager 6 or 7.';
@@ -76,10 +79,4 @@ function hintFor(store: unknown): string {
 
 function isMethod(store: Record<string, unknown>, name: string): boolean {
   return typeof store[name] === 'function';
-}
-
-/** Our own adapter inside a Keyv, however the Keyv came here. What we made is ours to close. */
-export function ownAdapterOf(keyv: KeyvLike): OwnStoreAdapter | undefined {
-  const { store } = keyv as { store?: unknown };
-  return isRecord(store) && OWN_STORE in store ? (store as unknown as OwnStoreAdapter) : undefined;
 }

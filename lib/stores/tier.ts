@@ -1,7 +1,8 @@
 import { LlmCacheStoreError } from '../core/errors.js';
+import { openEnvelope } from './envelope.js';
 import { StoreGuard } from './guard.js';
-import type { HeldEntry, OwnStoreAdapter, StoreInspection } from './own-store.js';
-import { ownAdapterOf, type KeyvLike } from './store-input.js';
+import { errorsOf, isPresent, openAdapterOf, ownAdapterOf, placeOf, type EmittedErrors, type KeyvLike } from './keyv-shape.js';
+import { pack, type HeldEntry, type OwnStoreAdapter, type StoreInspection } from './own-store.js';
 
 /** What one tier did. Errors are failed or timed-out operations, never a caller's problem. */
 export interface TierStats {
@@ -33,6 +34,13 @@ export interface TierListener {
 /** Keyv's word for no expiry; `undefined` would mean the Keyv's own default ttl. */
 const NEVER = 0;
 
+/** An entry that lives longer than this is still there when it is read back. */
+const LONG_MS = 10_000;
+
+const CHANGED =
+  'what was just written did not come back as the same text, so every call may be a miss. ' +
+  "Look at the Keyv's serializer and compression, and at its storage adapter.";
+
 /** One store behind its guard. What fails rejects with `LlmCacheStoreError`, once the listener knows. */
 export class Tier {
   readonly name: string;
@@ -41,7 +49,11 @@ export class Tier {
   private errors = 0;
   private readonly guard: StoreGuard;
   private readonly adapter: OwnStoreAdapter | undefined;
-  private readonly emitted: { error: unknown };
+  /** Set where entries may be read and written without the Keyv. */
+  private readonly open: OwnStoreAdapter | undefined;
+  private readonly emitted: EmittedErrors;
+  /** Whether it has been looked once how a text comes back from the store. */
+  private isProbed: boolean;
 
   constructor(
     private readonly keyv: KeyvLike,
@@ -50,16 +62,18 @@ export class Tier {
     private readonly listener: TierListener,
   ) {
     this.adapter = ownAdapterOf(keyv);
+    this.open = openAdapterOf(keyv);
+    this.isProbed = this.open !== undefined;
     // Memory cannot hang, so it goes without a deadline and its timer.
     this.guard = new StoreGuard(this.isSynchronous ? undefined : timeoutMs);
-    this.emitted = emittedBy(keyv);
+    this.emitted = errorsOf(keyv);
     this.name = this.adapter?.name ?? `store ${index}`;
     if (this.adapter) this.adapter.onNotice = (message) => listener.onTierNotice(this.name, message);
   }
 
   /** Whether an entry can be read without leaving the process. */
   get isSynchronous(): boolean {
-    return this.adapter?.peek !== undefined;
+    return this.open?.peek !== undefined;
   }
 
   /** Grows when the store may have started anew, without what was in it. */
@@ -67,14 +81,12 @@ export class Tier {
     return this.adapter?.generation ?? 0;
   }
 
-  /** The object that holds the data, however many Keyvs stand before it, and the place this one has in it. */
   get identity(): { store: object; namespace: string } {
-    const { store = this.keyv, namespace = '' } = this.keyv as { store?: object; namespace?: string };
-    return { store: this.adapter ?? store, namespace };
+    return placeOf(this.keyv);
   }
 
   peek(key: string): HeldEntry | undefined {
-    return this.adapter?.peek?.(this.keyInAdapter(key));
+    return this.open?.peek?.(this.keyInAdapter(key));
   }
 
   /** `undefined` when the store says that there is none. */
@@ -95,24 +107,29 @@ export class Tier {
   /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
   set(key: string, text: string, ttlMs: number | undefined): Promise<void> {
     return this.run('set', async () => {
-      this.emitted.error = undefined;
-      // Keyv reports a failed write as `false`, and says why in an event.
-      if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) === false) throw this.emitted.error ?? new Error('the store refused the entry');
+      await this.write(key, text, ttlMs);
+      if (!this.isProbed && (ttlMs ?? Infinity) >= LONG_MS) await this.probe(key, text);
     });
   }
 
   /** Writes an entry that never expires, unless there is one, as far as the store can tell; resolves to the one that is there. */
   async claim(key: string, text: string): Promise<unknown> {
-    const { serialize } = this.keyv as { serialize?: (data: { value: string }) => string | Promise<string> };
-    if (this.adapter?.claim === undefined || serialize === undefined) await this.set(key, text, undefined);
-    else await this.run('set', async () => this.adapter!.claim!(this.keyInAdapter(key), await serialize({ value: text })));
+    await this.run('set', async () => {
+      if (this.open?.claim === undefined) await this.write(key, text, undefined);
+      else await this.open.claim(this.keyInAdapter(key), pack(text, undefined));
+    });
     return this.get(key).catch(() => text);
   }
 
   delete(key: string): Promise<void> {
     return this.run('delete', async () => {
+      const { count } = this.emitted;
       // Keyv says `false` for an entry that was not there, and for a failure alike.
-      if ((await this.keyv.delete(key)) !== true && (await this.keyv.get(key)) !== undefined) throw new Error('the entry is still there');
+      if ((await this.keyv.delete(key)) === true) return;
+      const isThere = await isPresent(this.keyv, key);
+      // Another operation's error counts here too: that may refuse to confirm a removal, but never confirms a failed one.
+      if (this.emitted.count > count) throw this.emitted.last;
+      if (isThere) throw new Error('the entry is still there');
     });
   }
 
@@ -126,6 +143,25 @@ export class Tier {
   /** Closes a store made by this package; another's is left to its owner. */
   async close(): Promise<void> {
     await this.adapter?.disconnect?.();
+  }
+
+  private async write(key: string, text: string, ttlMs: number | undefined): Promise<void> {
+    const { count } = this.emitted;
+    if ((await this.keyv.set(key, text, ttlMs ?? NEVER)) !== false) return;
+    // Keyv reports a failed write as `false`, and says why in an event.
+    throw this.emitted.count > count ? this.emitted.last : new Error('the store refused the entry');
+  }
+
+  /** Reads the first entry back: where none comes back unchanged, every call is a miss, and nothing else would tell. */
+  private async probe(key: string, text: string): Promise<void> {
+    this.isProbed = true;
+    try {
+      const found = await this.keyv.get(key);
+      const isAnothers = typeof openEnvelope(found, key) === 'object';
+      if (found !== text && !isAnothers) this.listener.onTierNotice(this.name, CHANGED);
+    } catch {
+      // A store that fails is told of when it is read.
+    }
   }
 
   /** A Keyv puts its namespace in front. */
@@ -143,16 +179,4 @@ export class Tier {
       throw error;
     }
   }
-}
-
-const emitted = new WeakMap<KeyvLike, { error: unknown }>();
-
-/** The last error that a Keyv emitted instead of throwing it. One listener for each Keyv, however many caches use it. */
-function emittedBy(keyv: KeyvLike): { error: unknown } {
-  const present = emitted.get(keyv);
-  if (present !== undefined) return present;
-  const last: { error: unknown } = { error: undefined };
-  emitted.set(keyv, last);
-  keyv.on?.('error', (error) => (last.error = error));
-  return last;
 }

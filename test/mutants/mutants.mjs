@@ -403,6 +403,20 @@ export const mutants = [
     noticedBy: ['integration/engine/faults'],
   },
   {
+    name: 'a removal is confirmed though the store is down and its Keyv hides it',
+    file: 'stores/tier.ts',
+    from: 'if (this.emitted.count > count) throw this.emitted.last;',
+    to: '',
+    noticedBy: ['integration/callers-stores'],
+  },
+  {
+    name: 'what is written past a Keyv is not where the Keyv looks',
+    file: 'stores/keyv-shape.ts',
+    from: 'return isOurs ? ownAdapterOf(keyv) : undefined;',
+    to: 'return ownAdapterOf(keyv);',
+    noticedBy: ['integration/callers-stores'],
+  },
+  {
     name: 'a store that hangs holds the call',
     file: 'stores/guard.ts',
     from: 'const timer = setTimeout(() => reject(TIMED_OUT), this.timeoutMs);',

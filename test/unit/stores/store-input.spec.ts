@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { createCache } from 'cache-manager';
 import { Keyv } from 'keyv';
 import { LlmCacheConfigError } from '../../../lib/core/errors.js';
+import { ownAdapterOf } from '../../../lib/stores/keyv-shape.js';
 import { memoryStore } from '../../../lib/stores/memory/index.js';
-import { givenStores, ownAdapterOf, type StoreInput } from '../../../lib/stores/store-input.js';
+import { givenStores, type StoreInput } from '../../../lib/stores/store-input.js';
 
 describe('stores as they are given', () => {
   it('takes a Keyv as it is and leaves it to its owner', () => {
