@@ -144,7 +144,10 @@ async function makeSandbox(folder, nest) {
   if (versionOf(root, '@nestjs/core').startsWith('11.')) fail('npm changed node_modules of the project');
 }
 
-/** By hard links where the temporary folder is on the same disk: npm replaces files and never writes into one. */
+/** npm's own record of what is installed: the one file of node_modules that it writes into, where it replaces the others. */
+const RECORD = '.package-lock.json';
+
+/** By hard links where the temporary folder is on the same disk. */
 function copyModules(folder) {
   const [from, to] = [join(root, 'node_modules'), join(folder, 'node_modules')];
   if (spawnSync('cp', ['-al', from, to], { stdio: 'ignore' }).status !== 0) {
@@ -152,6 +155,8 @@ function copyModules(folder) {
     cpSync(from, to, { recursive: true, verbatimSymlinks: true });
   }
   rmSync(join(to, '.cache'), { recursive: true, force: true });
+  rmSync(join(to, RECORD), { force: true });
+  if (existsSync(join(from, RECORD))) cpSync(join(from, RECORD), join(to, RECORD));
 }
 
 function versionOf(folder, name) {
