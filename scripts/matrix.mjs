@@ -9,6 +9,8 @@ import { nodeOf, npm } from './other-node.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const LONGEST_MS = 900_000;
+/** npm's own record of what is installed: the one file of node_modules that it writes into, where it replaces the others. */
+const RECORD = '.package-lock.json';
 
 const NEST_11 = ['core@11', 'common@11', 'platform-express@11', 'testing@11', 'config@4', 'cache-manager@3'].map((name) => `@nestjs/${name}`);
 
@@ -143,9 +145,6 @@ async function makeSandbox(folder, nest) {
   if (!versionOf(folder, '@nestjs/core').startsWith('11.')) fail('npm did not install Nest 11');
   if (versionOf(root, '@nestjs/core').startsWith('11.')) fail('npm changed node_modules of the project');
 }
-
-/** npm's own record of what is installed: the one file of node_modules that it writes into, where it replaces the others. */
-const RECORD = '.package-lock.json';
 
 /** By hard links where the temporary folder is on the same disk. */
 function copyModules(folder) {
