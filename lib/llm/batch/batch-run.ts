@@ -113,6 +113,7 @@ export class BatchRun {
     } catch (error) {
       failed = { error };
     }
+    if (this.controller.signal.aborted) return;
     this.meter.total = this.source.count;
     if (this.source.count === 0) this.meter.report();
     this.outbox.end(this.source.count, failed);

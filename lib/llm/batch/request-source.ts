@@ -44,7 +44,7 @@ export class RequestSource {
       if (this.page.length > 0) handOn(this.page.splice(0));
     };
     try {
-      for (let free = room; free > 0; free--) {
+      for (let free = room; free > 0 && !this.isOver; free--) {
         const next = this.source.next();
         const { done, value } = isThenable(next) ? await orFlush(next, flush) : next;
         if (done) {
@@ -54,7 +54,7 @@ export class RequestSource {
         this.page.push(readRequest(value, this.count++));
         if (this.page.length >= MAX_PAGE) flush();
       }
-      return true;
+      return !this.isOver; // it may have been closed meanwhile
     } catch (error) {
       this.isOver = true;
       throw error;

@@ -8,7 +8,7 @@ import {
 import { FakeLlmProvider, LlmCacheTestingModule, type ScriptedAnswer } from 'nestjs-llm-cache/testing';
 import { opened } from '../../fixtures/apps.js';
 import { all, ask, echo, serverError, start, textOf } from '../../fixtures/batches.js';
-import { deferred } from '../../fixtures/deferred.js';
+import { deferred, settled } from '../../fixtures/deferred.js';
 
 const statusesOf = (items: BatchItem[]): string[] => items.map(({ outcome }) => outcome.status);
 const answersTo = (...texts: string[]): string[] => texts.map((text) => `Answer to: ${text}`);
@@ -342,6 +342,26 @@ describe('abort', () => {
       break;
     }
     expect(signals.slice(1).map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+
+  it.each(['left', 'aborted'])('reads no further once it is %s, though the source has no end and cannot be closed', async (how) => {
+    const { llm } = await start();
+    const controller = new AbortController();
+    let read = 0;
+    const requests: Iterable<ChatRequest> = {
+      [Symbol.iterator]: () => ({ next: () => ({ done: false, value: ask(`question ${read++}`) }) }),
+    };
+    const reading = (async () => {
+      for await (const _ of llm.batch(requests, { window: 20, signal: controller.signal })) {
+        if (how === 'left') break;
+        controller.abort();
+      }
+    })();
+    await reading.catch(() => undefined);
+    const before = read;
+    await settled();
+    expect(read).toBe(before);
+    expect(process.getActiveResourcesInfo()).not.toContain('Immediate');
   });
 
   it('before the start sends nothing', async () => {
