@@ -10,6 +10,7 @@ import { chunksOfCompletion } from '../policy/openai-chat-stream.js';
 import { checkBatchOptions, type BatchItem, type BatchOptions, type BatchRequest } from './batch/batch-options.js';
 import { BatchRun, type Prepare } from './batch/batch-run.js';
 import type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './chat.js';
+import { requestCopy } from './request-copy.js';
 
 /**
  * Cached chat completions over an LlmProvider. Inside a `@CacheLlm` method it takes the method's model configuration,
@@ -50,7 +51,7 @@ export class LlmService {
     const { whole, signal } = this.toSend(request, options);
     return this.llmCache.streamOf(
       this.partsOf(request),
-      (call) => checkedChunks(provider, provider.stream!(snapshot(whole), call)),
+      (call) => checkedChunks(provider, provider.stream!(requestCopy(whole), call)),
       { ...options, signal },
     ) as AsyncIterable<ChatChunk>;
   }
@@ -101,7 +102,7 @@ export class LlmService {
     const { whole, signal } = this.toSend(request, options);
     return {
       parts: this.partsOf(request),
-      produce: async (call) => checked(provider, await provider.chat(snapshot(whole), call)),
+      produce: async (call) => checked(provider, await provider.chat(requestCopy(whole), call)),
       options: { ...options, signal },
     };
   }
@@ -122,15 +123,6 @@ export class LlmService {
     throw new LlmCacheConfigError(
       'LlmService has no LlmProvider. Give LlmCacheModule the option "provider", such as openAiProvider(new OpenAI()).',
     );
-  }
-}
-
-/** The request as it was when its key was derived, whatever the caller does to its messages meanwhile. */
-function snapshot(request: ChatRequest): ChatRequest {
-  try {
-    return structuredClone(request);
-  } catch {
-    return request; // it holds what has no copy, and so no key either
   }
 }
 

@@ -690,7 +690,7 @@ export const mutants = [
   {
     name: 'a batch sends what its source has made of a request meanwhile',
     file: 'llm/batch/request-source.ts',
-    from: 'request: copyOf(request), problem',
+    from: 'request: requestCopy(request), problem',
     to: 'request, problem',
     noticedBy: ['integration/batch/batch'],
   },

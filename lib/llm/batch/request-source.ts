@@ -2,6 +2,7 @@ import { isRecord } from '../../core/check-options.js';
 import { LlmCacheConfigError } from '../../core/errors.js';
 import { isThenable } from '../../core/thenable.js';
 import type { ChatRequest } from '../chat.js';
+import { requestCopy } from '../request-copy.js';
 import type { BatchLine, BatchRequest } from './batch-options.js';
 
 /** One request as it was read. What it is `not` is set when it is none. */
@@ -90,19 +91,9 @@ function readRequest(given: unknown, index: number): ReadRequest {
   const isLine = isRecord(given) && !('messages' in given) && isRecord(given['body']);
   const request = isLine ? (given as unknown as BatchLine).body : (given as ChatRequest);
   const id = isLine && typeof given['custom_id'] === 'string' ? given['custom_id'] : undefined;
-  if (isRecord(request) && Array.isArray(request.messages)) return { index, id, request: copyOf(request), problem: undefined };
+  if (isRecord(request) && Array.isArray(request.messages)) return { index, id, request: requestCopy(request), problem: undefined };
   const problem = new LlmCacheConfigError(
     `LlmService.batch: request ${index} must be a chat request with a list of "messages", or a batch line with one as its "body".`,
   );
   return { index, id, request: { messages: [] }, problem };
-}
-
-/** An abort signal has no copy, and keeps nobody from copying the rest. */
-function copyOf({ signal, ...request }: ChatRequest): ChatRequest {
-  try {
-    const copy = structuredClone(request) as ChatRequest;
-    return signal === undefined ? copy : { ...copy, signal };
-  } catch {
-    return { ...request, signal }; // it holds what has no copy, and so no key either
-  }
 }

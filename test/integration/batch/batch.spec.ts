@@ -71,6 +71,15 @@ describe('items', () => {
     expect(provider.calls.map(echo)).toEqual(['a', 'b', 'c']);
   });
 
+  it('tell apart what only instances of classes tell apart', async () => {
+    const { llm, provider } = await start({}, (request) => JSON.stringify(request.messages[0]!.content));
+    const urls = ['http://a.example/', 'http://b.example/'];
+    const requests = urls.map((url) => ({ messages: [{ role: 'user', content: new URL(url) }] }) as unknown as ChatRequest);
+    expect((await all(llm.batch(requests))).map(textOf)).toEqual(urls.map((url) => JSON.stringify(url)));
+    expect(provider.calls).toHaveLength(2);
+    expect(await llm.text([{ role: 'user', content: new URL('http://c.example/') as never }])).toBe('"http://c.example/"');
+  });
+
   it('are private: one reader’s changes reach no other', async () => {
     const { llm } = await start({}, truncated('cut'));
     const texts: string[] = [];
