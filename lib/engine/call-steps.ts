@@ -5,8 +5,9 @@ import { resolveCall, type Call, type Caller, type MethodDefaults } from './call
 import type { Settings } from './engine-options.js';
 import type { EntryReader } from './entry-reader.js';
 import type { Landing } from './landing.js';
+import type { GroupVersions } from '../stores/group-versions.js';
 import type { Outcomes } from './outcomes.js';
-import type { Produce } from './upstream.js';
+import type { Produce, Upstream } from './upstream.js';
 
 /** What came of a call, for another that asks the same. */
 export type EarlierAnswer = Pick<Landing, 'usage' | 'refused' | 'latencyMs'>;
@@ -19,6 +20,8 @@ export class CallSteps {
     private readonly tiers: Tiers,
     private readonly reader: EntryReader,
     private readonly outcomes: Outcomes,
+    private readonly upstream: Upstream,
+    private readonly versions: GroupVersions,
     /** The whole life of a resolved call. */
     readonly answer: (call: Call, produce: Produce) => unknown,
     private readonly split: (options: CallOptions) => [Caller, MethodDefaults],
@@ -39,6 +42,13 @@ export class CallSteps {
     if (found === undefined || call.signal?.aborted) return undefined;
     this.outcomes.hit(call, found);
     return found;
+  }
+
+  /** Taken before a call is sent: tells who asks the same later whether the answer still counts, or was invalidated meanwhile. */
+  watch(call: Call): () => Promise<boolean> {
+    const { removals } = this.versions;
+    const { versions } = this.upstream.passenger(call);
+    return async () => removals === this.versions.removals && this.versions.areCurrent(await versions);
   }
 
   /** Ends a call with the answer, or the error, that an equal one got. */

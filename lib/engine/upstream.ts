@@ -150,7 +150,7 @@ export class Upstream {
   }
 
   /** A follower brings its own tags; all other groups are in the key, and so the leader's too. */
-  private passenger(call: Call, leader?: Passenger): Passenger {
+  passenger(call: Call, leader?: Passenger): Passenger {
     const groups = leader === undefined ? groupsOf(call.document!) : [];
     for (const tag of call.control.tags ?? []) groups.push(groupOf(this.settings.namespace, 'tag', tag));
     for (const group of call.parent?.groups ?? []) if (!groups.includes(group)) groups.push(group);

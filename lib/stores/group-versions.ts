@@ -28,6 +28,8 @@ export class GroupVersions {
   private readonly known = new Map<string, KnownVersion>();
   /** Bumps that the store has not confirmed: they are written again before the store is believed. */
   private readonly unconfirmed = new Map<string, string>();
+  /** How many keys were removed, in this process. */
+  removals = 0;
   private readonly keyListeners = new Set<(key: string) => void>();
   private readonly reading = new Map<string, Promise<string>>();
   private readonly writing = new Map<string, Promise<void>>();
@@ -55,6 +57,7 @@ export class GroupVersions {
   }
 
   announceRemoved(key: string): void {
+    this.removals++;
     for (const listener of this.keyListeners) listener(key);
   }
 

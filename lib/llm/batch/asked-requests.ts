@@ -1,4 +1,5 @@
 import type { EarlierAnswer } from '../../engine/call-steps.js';
+import { decodeValue, encodeValue } from '../../stores/value-codec.js';
 import type { ChatResponse } from '../chat.js';
 import { isLasting } from './rate-limit-error.js';
 
@@ -6,6 +7,8 @@ import { isLasting } from './rate-limit-error.js';
 export type Answer = Answered | { error: unknown };
 
 type Answered = EarlierAnswer & { response: ChatResponse; stored: boolean };
+
+export type IsCurrent = () => Promise<boolean>;
 
 /** What is kept for equal requests: the response as text, from which each gets its own. */
 type Kept = (EarlierAnswer & { text: string }) | { error: unknown };
@@ -16,6 +19,8 @@ const MAX_REMEMBERED = 10_000;
 
 interface Asked {
   readonly kept: Promise<Kept | undefined>;
+  /** Whether nothing was invalidated since. */
+  readonly isCurrent: IsCurrent;
   /** Equal requests wait for it. */
   isAwaited: boolean;
 }
@@ -30,40 +35,53 @@ export class AskedRequests {
   private readonly remembered = new Map<string, number>();
   private bytes = 0;
 
-  /** Asks, unless an equal request has been sent. */
-  async askOnce(key: string | undefined, ask: () => Promise<Answer>): Promise<{ answer: Answer; isRepeat: boolean }> {
-    const earlier = key === undefined ? undefined : this.asked.get(key);
-    if (earlier === undefined) return { answer: await this.start(key, ask), isRepeat: false };
-    earlier.isAwaited = true;
-    const kept = await earlier.kept;
-    return kept === undefined ? { answer: await ask(), isRepeat: false } : { answer: answerFrom(kept), isRepeat: true };
+  /**
+   * Asks, unless an equal request has been sent, and nothing was invalidated since.
+   * @param watch starts to look out for an invalidation
+   */
+  async askOnce(key: string, watch: () => IsCurrent, ask: () => Promise<Answer>): Promise<{ answer: Answer; isRepeat: boolean }> {
+    for (;;) {
+      const earlier = this.asked.get(key);
+      if (earlier === undefined) return { answer: await this.start(key, watch(), ask), isRepeat: false };
+      earlier.isAwaited = true;
+      // Before its answer and after it: who asks after an invalidation does not wait for what was asked before.
+      const kept = (await earlier.isCurrent()) ? await earlier.kept : undefined;
+      const isCurrent = await earlier.isCurrent();
+      if (isCurrent && kept !== undefined) return { answer: answerFrom(kept), isRepeat: true };
+      if (isCurrent) return { answer: await ask(), isRepeat: false };
+      if (this.asked.get(key) === earlier) this.forget(key);
+    }
   }
 
-  private start(key: string | undefined, ask: () => Promise<Answer>): Promise<Answer> {
+  private start(key: string, isCurrent: IsCurrent, ask: () => Promise<Answer>): Promise<Answer> {
     const answer = ask();
-    if (key === undefined) return answer;
-    const asked: Asked = { kept: answer.then((ended) => this.end(key, asked, ended)), isAwaited: false };
+    const asked: Asked = { kept: answer.then((ended) => this.end(key, asked, ended)), isCurrent, isAwaited: false };
     this.asked.set(key, asked);
     return answer;
   }
 
   private end(key: string, asked: Asked, answer: Answer): Kept | undefined {
     const isLastWord = 'error' in answer ? isLasting(answer.error) : !answer.stored;
-    if (!isLastWord) this.asked.delete(key);
     const kept = isLastWord || asked.isAwaited ? keptFrom(answer) : undefined;
+    if (this.asked.get(key) !== asked) return kept; // asked anew meanwhile
     if (isLastWord) this.remember(key, kept !== undefined && 'text' in kept ? kept.text.length : 0);
+    else this.asked.delete(key);
     return kept;
   }
 
   private remember(key: string, bytes: number): void {
     this.remembered.set(key, bytes);
     this.bytes += bytes;
-    for (const [oldest, itsBytes] of this.remembered) {
+    for (const oldest of this.remembered.keys()) {
       if (this.bytes <= MAX_REMEMBERED_BYTES && this.remembered.size <= MAX_REMEMBERED) return;
-      this.remembered.delete(oldest);
-      this.asked.delete(oldest);
-      this.bytes -= itsBytes;
+      this.forget(oldest);
     }
+  }
+
+  private forget(key: string): void {
+    this.asked.delete(key);
+    this.bytes -= this.remembered.get(key) ?? 0;
+    this.remembered.delete(key);
   }
 }
 
@@ -72,7 +90,7 @@ function keptFrom(answer: Answer): Kept | undefined {
   if ('error' in answer) return answer;
   const { response, usage, refused, latencyMs } = answer;
   try {
-    return { text: JSON.stringify(response), usage, refused, latencyMs };
+    return { text: encodeValue(response, { flatten: false }), usage, refused, latencyMs };
   } catch {
     return undefined;
   }
@@ -81,5 +99,5 @@ function keptFrom(answer: Answer): Kept | undefined {
 function answerFrom(kept: Kept): Answer {
   if ('error' in kept) return kept;
   const { text, ...earlier } = kept;
-  return { ...earlier, response: JSON.parse(text) as ChatResponse, stored: false };
+  return { ...earlier, response: decodeValue(text) as ChatResponse, stored: false };
 }

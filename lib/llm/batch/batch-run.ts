@@ -4,7 +4,7 @@ import { durationMs } from '../../core/duration.js';
 import type { CacheOutcome, CallOptions, KeyParts, UpstreamCall } from '../../core/types.js';
 import type { CallSteps } from '../../engine/call-steps.js';
 import type { ChatRequest, ChatResponse } from '../chat.js';
-import { AskedRequests } from './asked-requests.js';
+import { AskedRequests, type Answer } from './asked-requests.js';
 import type { BatchItem, BatchOptions, BatchRequest } from './batch-options.js';
 import { Outbox } from './outbox.js';
 import { ProgressMeter } from './progress-meter.js';
@@ -151,9 +151,11 @@ export class BatchRun {
     if (problem !== undefined) return this.put(entry, { error: problem });
     const found = this.mayBeStored(call) ? await this.steps.lookUp(call) : undefined;
     if (found !== undefined) return this.put(entry, { response: found.value as ChatResponse });
-    const { answer, isRepeat } = await this.asked.askOnce(call.key, () => this.sender.send(entry));
+    const send = (): Promise<Answer> => this.sender.send(entry);
+    if (call.key === undefined) return this.put(entry, await send());
+    const { answer, isRepeat } = await this.asked.askOnce(call.key, () => this.steps.watch(call), send);
     if (isRepeat) this.steps.share(call, answer);
-    else if (call.control.noCache && entry.outcome?.stored) this.renewed.add(call.key!);
+    else if (call.control.noCache && entry.outcome?.stored) this.renewed.add(call.key);
     this.put(entry, answer);
   }
 

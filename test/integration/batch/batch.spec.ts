@@ -133,6 +133,13 @@ describe('equal requests', () => {
     expect(provider.calls).toHaveLength(2);
   });
 
+  it('share an answer without changing it', async () => {
+    const answer = { ...truncated('cut'), made: new Date(0), score: Number.NaN, none: undefined };
+    const { llm } = await start({}, answer as ChatResponse);
+    const items = await all(llm.batch(['a', 'a'].map((text) => ask(text))));
+    for (const { response } of items) expect(response).toStrictEqual(answer);
+  });
+
   it('share the very error, and its outcome says so', async () => {
     const error = serverError(400);
     const { llm } = await start({}, error);
@@ -140,6 +147,55 @@ describe('equal requests', () => {
     expect(items.map((item) => item.error)).toEqual([error, error]);
     expect(items[1]!.error).toBe(error);
     expect(statusesOf(items)).toEqual(['miss', 'coalesced']);
+  });
+});
+
+describe('an invalidation in the middle of a batch', () => {
+  const [good, cut] = [(text: string): string => text, truncated];
+
+  it.each<[string, (llmCache: LlmCache, llm: LlmService) => Promise<void>, (text: string) => string | ChatResponse, BatchOptions]>([
+    ['clear', (llmCache) => llmCache.clear(), cut, {}],
+    ['a tag', (llmCache) => llmCache.invalidate({ tags: ['facts'] }), cut, {}],
+    ['a key', (llmCache, llm) => llmCache.invalidate({ key: llm.partsOf(ask('a')) }), cut, {}],
+    ['clear', (llmCache) => llmCache.clear(), good, { noStore: true }],
+    ['clear', (llmCache) => llmCache.clear(), good, { noCache: true }],
+    ['clear', (llmCache) => llmCache.clear(), good, {}],
+  ])('by %s: whoever is read after it gets nothing of before', async (_what, invalidate, answer, options) => {
+    let fact = 'old';
+    const first = deferred();
+    const { llm, llmCache } = await start({}, async () => answer(fact));
+    const requests = (async function* () {
+      yield ask('a');
+      await first.promise;
+      fact = 'new';
+      await invalidate(llmCache, llm);
+      yield* [ask('a'), ask('a')];
+    })();
+    const texts: string[] = [];
+    for await (const item of llm.batch(requests, { tags: ['facts'], ...options })) {
+      texts.push(textOf(item));
+      first.resolve();
+    }
+    expect(texts).toEqual(['old', 'new', 'new']);
+  });
+
+  it('of an answer under way: who asks after it is not told it, and does not wait for it', async () => {
+    const old = deferred<string>();
+    const { llm, llmCache, provider } = await start({}, () => (provider.calls.length === 1 ? old.promise : 'new'));
+    const requests = (async function* () {
+      yield ask('a');
+      await settled();
+      await llmCache.clear();
+      yield* [ask('a'), ask('a')];
+    })();
+    const texts: string[] = [];
+    for await (const item of llm.batch(requests, { ordered: false })) {
+      texts.push(textOf(item));
+      if (texts.length === 2) old.resolve('old');
+    }
+    expect(texts).toEqual(['new', 'new', 'old']);
+    expect(provider.calls).toHaveLength(2);
+    expect(await llm.text('a')).toBe('new');
   });
 });
 
