@@ -62,7 +62,7 @@ export interface Call {
 
 /** The call with the signal that its reader can leave by; made only where there is something to wait for. */
 export function untilLeft({ left, ...call }: Call): Call {
-  return left === undefined ? call : { ...call, signal: inner(call.signal, left()) };
+  return left === undefined ? call : { ...call, signal: eitherSignal(call.signal, left()) };
 }
 
 /** Works out what a call is. Never throws: what cannot be worked out makes the call bypass the cache, with a reason. */
@@ -103,7 +103,7 @@ export function resolveCall(
     revive: defaults.revive,
     body: defaults.body,
     chunks: defaults.chunks ? chunkCodec(defaults.revive) : undefined,
-    signal: inner(frame?.signal, caller.signal instanceof AbortSignal ? caller.signal : undefined),
+    signal: eitherSignal(frame?.signal, caller.signal instanceof AbortSignal ? caller.signal : undefined),
     parent: frame,
     startedAtMs,
   };
@@ -209,7 +209,8 @@ function withDefaults(control: CacheControl, { ttl, tags }: MethodDefaults): Cac
   return { ...control, ttl: control.ttl ?? ttl, tags: unite(tags, control.tags) };
 }
 
-function inner(outer: AbortSignal | undefined, own: AbortSignal | undefined): AbortSignal | undefined {
+/** Aborts with the first of them. */
+export function eitherSignal(outer: AbortSignal | undefined, own: AbortSignal | undefined): AbortSignal | undefined {
   return outer === undefined || own === undefined ? (own ?? outer) : AbortSignal.any([outer, own]);
 }
 

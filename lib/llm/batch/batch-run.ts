@@ -1,8 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { durationMs } from '../../core/duration.js';
 import type { CacheOutcome, CallOptions, KeyParts, UpstreamCall } from '../../core/types.js';
+import { ambient } from '../../engine/ambient.js';
 import type { CallSteps } from '../../engine/call-steps.js';
+import { eitherSignal } from '../../engine/call.js';
 import type { ChatRequest, ChatResponse } from '../chat.js';
 import { AskedRequests, type Answer } from './asked-requests.js';
 import type { BatchItem, BatchOptions, BatchRequest } from './batch-options.js';
@@ -69,14 +72,29 @@ export class BatchRun {
     const limits = { concurrency, requestsPerMinute, tokensPerMinute, retryForMs: durationMs(retryFor)! };
     this.sender = new Sender(clock, answer, this.controller.signal, limits);
     this.window = window;
-    this.callerSignal = signal;
-    this.callOptions = { ...callOptions, signal: this.controller.signal };
+    this.callerSignal = eitherSignal(ambient().frame?.signal, signal);
+    this.callOptions = callOptions;
   }
 
-  /** The items. Leaving them ends the batch: what is under way is cancelled, what has been answered is stored. */
-  async *items(): AsyncGenerator<BatchItem, void, undefined> {
-    const onAbort = (): void => this.stop(this.callerSignal!.reason);
+  /**
+   * The items. Leaving them ends the batch: what is under way is cancelled, what has been answered is stored. That takes
+   * effect at once: a generator's own `return` would wait for the item that is awaited.
+   */
+  items(): AsyncGenerator<BatchItem, void, undefined> {
+    const items = this.generate();
+    const [end, fail] = [items.return.bind(items), items.throw.bind(items)];
+    items.return = (value) => (this.leave(), end(value));
+    items.throw = (error) => (this.leave(), fail(error));
+    return items;
+  }
+
+  private async *generate(): AsyncGenerator<BatchItem, void, undefined> {
+    const onAbort = (): void => {
+      this.outbox.fail(this.callerSignal!.reason);
+      this.stop(this.callerSignal!.reason);
+    };
     if (this.callerSignal?.aborted) onAbort();
+    if (this.callerSignal !== undefined) setMaxListeners(0, this.callerSignal); // many batches may end with one signal
     this.callerSignal?.addEventListener('abort', onAbort, { once: true });
     void this.inside(() => this.readAll());
     try {
@@ -85,20 +103,24 @@ export class BatchRun {
         if (items.length === 0) return;
         for (const item of items) {
           this.yielded++;
+          this.onRoom?.();
           yield item;
           this.controller.signal.throwIfAborted();
         }
-        this.onRoom?.();
       }
     } finally {
       this.callerSignal?.removeEventListener('abort', onAbort);
-      this.stop(new DOMException('Nobody reads the batch any more.', 'AbortError'));
+      this.leave();
     }
+  }
+
+  private leave(): void {
+    this.outbox.end(0);
+    this.stop(new DOMException('Nobody reads the batch any more.', 'AbortError'));
   }
 
   private stop(reason: unknown): void {
     this.controller.abort(reason);
-    this.outbox.fail(reason);
     this.source.close();
     this.onRoom?.();
   }
@@ -114,8 +136,7 @@ export class BatchRun {
       failed = { error };
     }
     if (this.controller.signal.aborted) return;
-    this.meter.total = this.source.count;
-    if (this.source.count === 0) this.meter.report();
+    this.meter.end(this.source.count);
     this.outbox.end(this.source.count, failed);
   }
 
@@ -132,7 +153,7 @@ export class BatchRun {
     if (this.controller.signal.aborted) return;
     const entries = page.map((read) => this.entryOf(read));
     this.steps.prefetch(entries.map(({ call }) => call).filter((call) => this.mayBeStored(call)));
-    for (const entry of entries) void this.answer(entry);
+    for (const entry of entries) this.answer(entry).catch((error: unknown) => this.put(entry, { error }));
   }
 
   private entryOf(read: ReadRequest): Entry {
@@ -140,19 +161,22 @@ export class BatchRun {
       entry.outcome = outcome;
       this.callOptions.onOutcome?.(outcome);
     };
-    const { parts, produce, options } = this.prepare(read.request, { ...this.callOptions, onOutcome });
+    const { signal: own } = read.request;
+    const signal = eitherSignal(this.controller.signal, own instanceof AbortSignal ? own : undefined);
+    const { parts, produce, options } = this.prepare(read.request, { ...this.callOptions, signal, onOutcome });
     const entry: Entry = { ...read, call: this.steps.resolve(parts, options), produce, outcome: undefined };
     return entry;
   }
 
   /** One item: from the store, or by sharing what an equal request got, or upstream. */
   private async answer(entry: Entry): Promise<void> {
-    const { call, problem } = entry;
+    const { call, problem, request } = entry;
     if (problem !== undefined) return this.put(entry, { error: problem });
     const found = this.mayBeStored(call) ? await this.steps.lookUp(call) : undefined;
     if (found !== undefined) return this.put(entry, { response: found.value as ChatResponse });
     const send = (): Promise<Answer> => this.sender.send(entry);
-    if (call.key === undefined) return this.put(entry, await send());
+    // One with a signal of its own may end by it, which is nobody else's answer.
+    if (call.key === undefined || request['signal'] !== undefined) return this.put(entry, await send());
     const { answer, isRepeat } = await this.asked.askOnce(call.key, () => this.steps.watch(call), send);
     if (isRepeat) this.steps.share(call, answer);
     else if (call.control.noCache && entry.outcome?.stored) this.renewed.add(call.key);

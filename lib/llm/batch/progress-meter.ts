@@ -14,7 +14,7 @@ export class ProgressMeter {
   constructor(
     private readonly clock: Clock,
     /** How many there will be, once it is known. */
-    public total: number | undefined,
+    private total: number | undefined,
     private readonly tell: ((progress: BatchProgress) => void) | undefined,
   ) {
     this.samples = [{ atMs: clock.monotonic(), done: 0 }];
@@ -28,7 +28,14 @@ export class ProgressMeter {
     this.report();
   }
 
-  report(): void {
+  /** All have been read. An empty batch, and one whose last item came before that was known, say so now. */
+  end(total: number): void {
+    const isNews = total === 0 || this.total !== total;
+    this.total = total;
+    if (isNews && this.counts.done === total) this.report();
+  }
+
+  private report(): void {
     if (this.tell === undefined) return;
     try {
       ignoreRejection(this.tell(this.progress()));

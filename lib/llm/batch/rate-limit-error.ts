@@ -50,6 +50,10 @@ function retryAfter(headers: unknown, nowMs: number): number | undefined {
 
 function header(headers: unknown, name: string): string | undefined {
   if (!isRecord(headers)) return undefined;
-  const value: unknown = typeof headers['get'] === 'function' ? (headers['get'] as (name: string) => unknown).call(headers, name) : headers[name];
-  return typeof value === 'string' ? value : undefined;
+  try {
+    const value: unknown = typeof headers['get'] === 'function' ? (headers['get'] as (name: string) => unknown).call(headers, name) : headers[name];
+    return typeof value === 'string' ? value : undefined;
+  } catch {
+    return undefined; // headers of another kind
+  }
 }

@@ -47,11 +47,13 @@ export class RequestSource {
     try {
       for (let free = room; free > 0 && !this.isOver; free--) {
         const next = this.source.next();
-        const { done, value } = isThenable(next) ? await orFlush(next, flush) : next;
+        const { done, value: given } = isThenable(next) ? await orFlush(next, flush) : next;
         if (done) {
           this.isOver = true;
           return false;
         }
+        // As `for await` does: an array may hold promises.
+        const value: unknown = isThenable(given) ? await orFlush(given, flush) : given;
         this.page.push(readRequest(value, this.count++));
         if (this.page.length >= MAX_PAGE) flush();
       }

@@ -49,7 +49,7 @@ export class Sender {
 
   /** Never rejects: a failure is an answer too. */
   send(outgoing: Outgoing): Promise<Answer> {
-    return this.queue.push(outgoing);
+    return this.queue.push(outgoing).catch((error: unknown) => ({ error }));
   }
 
   private async untilAccepted(outgoing: Outgoing): Promise<Answer> {

@@ -12,11 +12,18 @@ export class TokenEstimate {
   /** Its question by length, its answer by the most it may be, or by those before. */
   of(request: ChatRequest): number {
     const { messages, tools, max_tokens: most = request['max_completion_tokens'] } = request;
-    const question = Math.ceil(JSON.stringify([messages, tools]).length / CHARACTERS_PER_TOKEN);
-    return question + (typeof most === 'number' && most > 0 ? most : Math.ceil(this.outputTokens));
+    return Math.ceil(lengthOf([messages, tools]) / CHARACTERS_PER_TOKEN) + (typeof most === 'number' && most > 0 ? most : Math.ceil(this.outputTokens));
   }
 
   learn(outputTokens: number): void {
     this.outputTokens += (outputTokens - this.outputTokens) * (this.outputTokens === 0 ? 1 : WEIGHT);
+  }
+}
+
+function lengthOf(question: unknown): number {
+  try {
+    return JSON.stringify(question).length;
+  } catch {
+    return 0; // it is the LlmProvider's to say what it makes of it
   }
 }

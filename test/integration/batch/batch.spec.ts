@@ -45,6 +45,7 @@ describe('items', () => {
     ['an array', [ask('a'), ask('b')]],
     ['a Set', new Set([ask('a'), ask('b')])],
     ['a generator', (function* () { yield ask('a'); yield ask('b'); })()],
+    ['an array of promises', [Promise.resolve(ask('a')), ask('b')] as ChatRequest[]],
     ['an async generator', (async function* () { yield ask('a'); await Promise.resolve(); yield ask('b'); })()],
   ])('are made from %s', async (_what, requests) => {
     const { llm } = await start();
@@ -135,7 +136,7 @@ describe('equal requests', () => {
 
   it('share an answer without changing it', async () => {
     const answer = { ...truncated('cut'), made: new Date(0), score: Number.NaN, none: undefined };
-    const { llm } = await start({}, answer as ChatResponse);
+    const { llm } = await start({}, answer);
     const items = await all(llm.batch(['a', 'a'].map((text) => ask(text))));
     for (const { response } of items) expect(response).toStrictEqual(answer);
   });
@@ -255,6 +256,18 @@ describe('look-ups', () => {
 });
 
 describe('a request that fails', () => {
+  it('for a reason that cannot be read is an item all the same', async () => {
+    const headers = {
+      get: () => {
+        throw new Error('no such header');
+      },
+    };
+    const error = Object.assign(new Error('odd'), { status: 500, headers });
+    const { llm } = await start({}, () => error);
+    const items = await all(llm.batch([ask('a'), ask('b')]));
+    expect(items.map((item) => item.error)).toEqual([error, error]);
+  });
+
   it('is an item with its own error; the others go on', async () => {
     const error = new TypeError('boom');
     const { llm, provider } = await start({}, (request) => (echo(request) === 'b' ? error : echo(request)));
@@ -292,6 +305,22 @@ describe('a source', () => {
     })();
     await expect(reading).rejects.toBe(error);
     expect(items).toHaveLength(9);
+  });
+
+  it('of promises ends the batch with the error of one that fails', async () => {
+    const { llm } = await start();
+    const error = new Error('disk');
+    const requests = [ask('a'), Promise.reject(error)] as ChatRequest[];
+    await expect(all(llm.batch(requests))).rejects.toBe(error);
+  });
+
+  it('is read on before the last item that is there has been taken', async () => {
+    const { llm, provider } = await start();
+    const requests = Array.from({ length: 20 }, (_, index) => ask(`question ${index}`));
+    for await (const { index } of llm.batch(requests, { window: 10 })) {
+      await settled();
+      if (index === 5) expect(provider.calls.length).toBeGreaterThan(10);
+    }
   });
 
   it('that takes its time keeps no request waiting', async () => {
@@ -429,6 +458,37 @@ describe('abort', () => {
     expect(process.getActiveResourcesInfo()).not.toContain('Immediate');
   });
 
+  it('by leaving takes effect at once, while an item is awaited', async () => {
+    const hangs = deferred<string>();
+    const { llm, provider } = await start({}, () => hangs.promise);
+    const items = llm.batch(['a', 'b'].map((text) => ask(text)), { concurrency: 1 })[Symbol.asyncIterator]();
+    const awaited = items.next();
+    await settled();
+    expect(await items.return!()).toEqual({ done: true, value: undefined });
+    expect(await awaited).toEqual({ done: true, value: undefined });
+    expect(provider.calls).toHaveLength(1);
+  });
+
+  it('of the one request that has a signal of its own ends that one', async () => {
+    const { llm } = await start({}, (request) => (echo(request) === 'slow' ? new Promise<string>(() => undefined) : echo(request)));
+    const controller = new AbortController();
+    const requests = [ask('slow', { signal: controller.signal }), ask('b')];
+    setImmediate(() => controller.abort(new Error('this one')));
+    expect((await all(llm.batch(requests))).map(textOf)).toEqual(['! this one', 'b']);
+  });
+
+  it('by one signal may end many batches, without a warning', async () => {
+    const { llm } = await start();
+    const { signal } = new AbortController();
+    const warned: string[] = [];
+    const onWarning = ({ message }: Error): void => void warned.push(message);
+    process.on('warning', onWarning);
+    await Promise.all(Array.from({ length: 12 }, (_, index) => all(llm.batch([ask(`question ${index}`)], { signal }))));
+    await settled();
+    process.off('warning', onWarning);
+    expect(warned).toEqual([]);
+  });
+
   it('before the start sends nothing', async () => {
     const { llm, provider } = await start();
     const reason = new Error('too late');
@@ -446,6 +506,17 @@ describe('onProgress', () => {
     await all(llm.batch(requests, { onProgress: (progress) => told.push(progress) }));
     expect(told.map(({ done, total }) => [done, total])).toEqual([[1, 4], [2, 4], [3, 4], [4, 4]]);
     expect(told.at(-1)).toMatchObject({ hits: 1, coalesced: 1, failures: 1, remainingMs: 0 });
+  });
+
+  it('tells that all is done when the source ends after the last item', async () => {
+    const { llm } = await start();
+    const told: BatchProgress[] = [];
+    const requests = (async function* () {
+      yield ask('a');
+      await settled();
+    })();
+    await all(llm.batch(requests, { onProgress: (progress) => told.push(progress) }));
+    expect(told.at(-1)).toMatchObject({ done: 1, total: 1, remainingMs: 0 });
   });
 
   it('learns the total of an async source when it has ended, and disturbs nothing when it throws', async () => {
@@ -496,6 +567,24 @@ describe('inside a cached method', () => {
       return (await all(this.llm.batch(topics.map((topic) => ask(topic))))).map(textOf);
     }
   }
+
+  it('ends with the method’s callers', async () => {
+    const { llm, llmCache, provider } = await start({}, serverError(429, { 'retry-after': '60' }));
+    const controller = new AbortController();
+    let ended: unknown;
+    const around = llmCache.wrap(
+      { name: 'report', input: 1 },
+      () => all(llm.batch([ask('a'), ask('b')], { concurrency: 1 })).catch((error: unknown) => (ended = error)),
+      { signal: controller.signal },
+    );
+    await settled();
+    const reason = new Error('nobody waits');
+    controller.abort(reason);
+    await expect(around).rejects.toBe(reason);
+    await settled();
+    expect(ended).toBe(reason);
+    expect(provider.calls).toHaveLength(1);
+  });
 
   it('asks with the method’s model, and one spend is counted', async () => {
     const provider = new FakeLlmProvider();

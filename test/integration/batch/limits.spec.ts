@@ -52,6 +52,12 @@ describe('tokensPerMinute', () => {
     expect(state.over).toBe(true);
   });
 
+  it('sends what it cannot estimate', async () => {
+    const { llm } = await start({ clock: new FakeClock() });
+    const state = await run(llm, [ask('a', { tools: [{ most: 1n }] })], { tokensPerMinute: 10_000 });
+    expect(state.items.map(textOf)).toEqual(['Answer to: a']);
+  });
+
   it('holds back what would exceed it', async () => {
     const clock = new FakeClock();
     const usage = { prompt_tokens: 1_000, completion_tokens: 4_000, total_tokens: 5_000 };
