@@ -28,7 +28,16 @@ const INHERITED: ReadonlySet<RefusalReason> = new Set([
  * from a tagged one goes when that tag is invalidated.
  */
 export class CallFrame {
-  private readonly reports: InnerReport[] = [];
+  /** Whether the tokens and the time of this call are in the books already, by the calls inside it. */
+  isAccountedFor = false;
+  /** Why this answer has to be kept out too. */
+  refused: RefusalReason | undefined;
+  /** Stored answers that were used here. */
+  readonly storedKeys = new Set<string>();
+  oldestMs = 0;
+  private readonly versionsSeen = new Map<string, readonly [group: string, version: string]>();
+  /** What the answers inside tell of one made from them: their tokens together, model and finish reason of the last. */
+  known: { usage?: LlmUsage | undefined; model?: string | undefined; finishReason?: string | undefined } = {};
 
   constructor(
     readonly key: string | undefined,
@@ -51,42 +60,27 @@ export class CallFrame {
     return this.key === key || (this.parent?.isInside(key) ?? false);
   }
 
-  report(inner: InnerReport): void {
-    if (!this.ended) this.reports.push(inner);
-  }
-
-  /** Whether the tokens and the time of this call are in the books already, by the calls inside it. */
-  get isAccountedFor(): boolean {
-    return this.reports.length > 0;
-  }
-
-  get refused(): RefusalReason | undefined {
-    return this.reports.find(({ refused }) => refused !== undefined && INHERITED.has(refused))?.refused;
-  }
-
-  /** Stored answers that were used here. */
-  get storedKeys(): string[] {
-    return this.reports.flatMap(({ storedKey }) => storedKey ?? []);
-  }
-
-  get oldestMs(): number {
-    return Math.max(0, ...this.reports.map(({ ageMs }) => ageMs));
+  /** Keeps what matters of it and no more: a frame may have a hundred thousand calls inside. */
+  report({ usage, model, finishReason, refused, storedKey, ageMs, versions }: InnerReport): void {
+    if (this.ended) return;
+    this.isAccountedFor = true;
+    if (refused !== undefined && INHERITED.has(refused)) this.refused ??= refused;
+    if (storedKey !== undefined) this.storedKeys.add(storedKey);
+    this.oldestMs = Math.max(this.oldestMs, ageMs);
+    for (const version of versions) this.versionsSeen.set(version.join(' '), version);
+    this.known = { usage: sum(this.known.usage, usage), model, finishReason };
   }
 
   get versions(): Versions {
-    return this.reports.flatMap(({ versions }) => versions);
+    return [...this.versionsSeen.values()];
   }
+}
 
-  private get usage(): LlmUsage | undefined {
-    const usages = this.reports.flatMap(({ usage }) => usage ?? []);
-    if (usages.length === 0) return undefined;
-    const sum = (field: keyof LlmUsage): number => usages.reduce((total, usage) => total + usage[field], 0);
-    return { inputTokens: sum('inputTokens'), outputTokens: sum('outputTokens'), totalTokens: sum('totalTokens') };
-  }
-
-  /** What the answers inside tell of one made from them: their tokens together, model and finish reason of the last. */
-  get known(): { usage?: LlmUsage | undefined; model?: string | undefined; finishReason?: string | undefined } {
-    const last = this.reports.at(-1);
-    return { usage: this.usage, model: last?.model, finishReason: last?.finishReason };
-  }
+function sum(all: LlmUsage | undefined, one: LlmUsage | undefined): LlmUsage | undefined {
+  if (all === undefined || one === undefined) return all ?? one;
+  return {
+    inputTokens: all.inputTokens + one.inputTokens,
+    outputTokens: all.outputTokens + one.outputTokens,
+    totalTokens: all.totalTokens + one.totalTokens,
+  };
 }

@@ -58,7 +58,7 @@ export class EntryWriter {
    */
   async disown(frame: CallFrame): Promise<void> {
     if (frame.signal.aborted) return;
-    await Promise.all(frame.storedKeys.map((key) => this.tiers.remove(key)));
+    await Promise.all([...frame.storedKeys].map((key) => this.tiers.remove(key)));
   }
 
   /** Why the answer was not stored; `undefined` when it was. Nothing waits before the tiers know of the entry. */
