@@ -24,6 +24,8 @@ export class CallSteps {
     private readonly versions: GroupVersions,
     /** The whole life of a resolved call. */
     readonly answer: (call: Call, produce: Produce) => unknown,
+    /** A store is not left open for work that goes on after `close`. */
+    readonly tracked: <T>(work: Promise<T>) => Promise<T>,
     private readonly split: (options: CallOptions) => [Caller, MethodDefaults],
   ) {}
 

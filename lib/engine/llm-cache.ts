@@ -86,7 +86,7 @@ export class LlmCache {
     const writer = new EntryWriter(settings, this.tiers, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
     this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
-    this.steps = new CallSteps(settings, clock, this.tiers, this.reader, this.outcomes, this.upstream, this.versions, this.start.bind(this), callerOf);
+    this.steps = new CallSteps(settings, clock, this.tiers, this.reader, this.outcomes, this.upstream, this.versions, this.start.bind(this), this.tracked.bind(this), callerOf);
     this.stopListening = this.versions.onKeyRemoved((key) => {
       this.upstream.fence([], key);
       this.tiers.forget(key);

@@ -153,7 +153,7 @@ export class BatchRun {
     if (this.controller.signal.aborted) return;
     const entries = page.map((read) => this.entryOf(read));
     this.steps.prefetch(entries.map(({ call }) => call).filter((call) => this.mayBeStored(call)));
-    for (const entry of entries) this.answer(entry).catch((error: unknown) => this.put(entry, { error }));
+    for (const entry of entries) this.steps.tracked(this.answer(entry)).catch((error: unknown) => this.put(entry, { error }));
   }
 
   private entryOf(read: ReadRequest): Entry {

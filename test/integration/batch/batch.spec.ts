@@ -9,6 +9,7 @@ import { FakeLlmProvider, LlmCacheTestingModule, type ScriptedAnswer } from 'nes
 import { opened } from '../../fixtures/apps.js';
 import { all, ask, echo, serverError, start, textOf } from '../../fixtures/batches.js';
 import { deferred, settled } from '../../fixtures/deferred.js';
+import { adapterOf, StoreFixture } from '../../fixtures/sqlite/open-store.js';
 
 const statusesOf = (items: BatchItem[]): string[] => items.map(({ outcome }) => outcome.status);
 const answersTo = (...texts: string[]): string[] => texts.map((text) => `Answer to: ${text}`);
@@ -551,6 +552,23 @@ describe('options', () => {
     await all(llm.batch([ask('a')], { sample: 1 }));
     await all(llm.batch([ask('a')], { sample: 2 }));
     expect(provider.calls).toHaveLength(3);
+  });
+});
+
+describe('a cache that is closed in the middle', () => {
+  it.each([1, 5])('(after %i turns) gives every item, and no store of ours stays open', async (turns) => {
+    const fixture = await StoreFixture.create();
+    const requests = Array.from({ length: 200 }, (_, index) => ask(`question ${index}`));
+    await all((await start({ stores: fixture.open() })).llm.batch(requests));
+    const store = fixture.open();
+    const { llm, llmCache } = await start({ stores: store });
+    const items = all(llm.batch(requests));
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await llmCache.close();
+    expect((await items).map(textOf)).toEqual(answersTo(...requests.map(echo)));
+    await settled();
+    expect(adapterOf(store)['file'].isOpen).toBe(false);
+    await fixture.dispose();
   });
 });
 
