@@ -5,6 +5,7 @@
  */
 import { LlmCacheConfigError } from '../../core/errors.js';
 import type { ChatChunk, ChatRequest, ChatResponse, LlmProvider } from '../chat.js';
+import { endpointOf } from './endpoint.js';
 
 /** Any client with the OpenAI SDK's `chat.completions.create`. */
 export interface OpenAiLikeClient {
@@ -56,11 +57,4 @@ export function openAiProvider(client: OpenAiLikeClient, options: OpenAiProvider
 function partsOf({ headers, timeout, ...body }: ChatRequest, signal: AbortSignal): [body: object, options: object] {
   const options = { signal, headers, timeout };
   return [body, Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))];
-}
-
-/** The endpoint without user, password and query: it is part of keys and log lines. */
-function endpointOf(baseUrl: string | undefined): string {
-  if (!baseUrl || !URL.canParse(baseUrl)) return 'default';
-  const { origin, pathname } = new URL(baseUrl);
-  return (origin + pathname).replace(/\/+$/, '');
 }
