@@ -13,18 +13,10 @@ import { codeOf, resultLine } from './result-line.js';
 import { keepAnswers, keepWhatIsAsked, Roster } from './roster.js';
 import { arrivingRequests, openRequests, survey, type OnAsked } from './sources.js';
 import { failureCount, forecastOf, summaryOf } from './summary.js';
-import type { Terminal } from './terminal.js';
+import type { Surroundings } from './surroundings.js';
+import { Terminal } from './terminal.js';
 
 type BatchArguments = Extract<Arguments, { command: 'batch' }>;
-
-/** What a process has around it. */
-export interface Surroundings {
-  readonly environment: NodeJS.ProcessEnv;
-  readonly stdin: AsyncIterable<Uint8Array>;
-  readonly stdout: NodeJS.WritableStream;
-  readonly terminal: Terminal;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Answers the requests of a file.
@@ -34,13 +26,16 @@ export interface Surroundings {
 export async function batchCommand(given: BatchArguments, around: Surroundings): Promise<number> {
   const output = checkedOutput(given.input, given.flags);
   const { llm, llmCache } = openCache(given.flags, around.environment);
-  llmCache.on((event) => event.type === 'warning' && around.terminal.say(event.message));
+  const { stdout, stderr } = around;
+  const isShared = output === STANDARD && stdout.isTTY; // results appear where a bar would
+  const terminal = new Terminal(stderr, { quiet: given.flags.quiet, bar: Boolean(stderr.isTTY) && !isShared, now: () => performance.now() });
+  llmCache.on((event) => event.type === 'warning' && terminal.say(event.message));
   try {
-    const command = new BatchCommand(given, around, output, llm, llmCache);
+    const command = new BatchCommand(given, around, terminal, output, llm, llmCache);
     await command.prepare();
     return await (given.flags['dry-run'] ? command.forecast() : command.ask());
   } finally {
-    around.terminal.end();
+    terminal.end();
     await llmCache.close();
   }
 }
@@ -58,11 +53,11 @@ class BatchCommand {
   constructor(
     private readonly given: BatchArguments,
     private readonly around: Surroundings,
+    private readonly terminal: Terminal,
     private readonly output: string,
     private readonly llm: LlmService,
     private readonly llmCache: LlmCache,
   ) {
-    const { terminal } = around;
     this.complaints = new Complaints(given.input === STANDARD ? 'stdin' : given.input, given.flags.strict, (line) => terminal.say(line));
     this.identify = identifierOf(llm, llmCache);
   }
@@ -76,8 +71,7 @@ class BatchCommand {
   }
 
   async ask(): Promise<number> {
-    const { terminal, signal } = this.around;
-    const { flags } = this.given;
+    const { terminal, around: { signal }, given: { flags } } = this;
     const startedAtMs = performance.now();
     const failures = new Map<string, number>();
     const output = await this.openOutput();
@@ -111,7 +105,7 @@ class BatchCommand {
       if (outcome.status === 'hit') stored++;
       else if (outcome.status !== 'coalesced') calls++;
     }
-    this.around.terminal.say(forecastOf({ ...this.counts(), stored, calls }));
+    this.terminal.say(forecastOf({ ...this.counts(), stored, calls }));
     return this.complaints.count > 0 ? EXIT.incomplete : EXIT.done;
   }
 
@@ -128,10 +122,10 @@ class BatchCommand {
 
   private async openOutput(): Promise<BatchOutput> {
     const { earlier, output } = this;
-    if (output === STANDARD) return new StreamOutput(this.around.stdout as NodeJS.WriteStream);
+    if (output === STANDARD) return new StreamOutput(this.around.stdout);
     if (earlier.size > 0) await keepOnly(output, earlier);
-    if (earlier.kept > 0) this.around.terminal.note(`${output} has ${earlier.kept} answers already; going on with the rest.`);
-    if (earlier.dropped > 0) this.around.terminal.note(`${output} had ${earlier.dropped} lines that failed or answer other requests; they are removed.`);
+    if (earlier.kept > 0) this.terminal.note(`${output} has ${earlier.kept} answers already; going on with the rest.`);
+    if (earlier.dropped > 0) this.terminal.note(`${output} had ${earlier.dropped} lines that failed or answer other requests; they are removed.`);
     return new FileOutput(output);
   }
 

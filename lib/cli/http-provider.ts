@@ -57,8 +57,8 @@ function answerIn(response: Response, text: string): ChatResponse {
   const body = jsonIn(text);
   const refusal = isRecord(body) && isRecord(body['error']) && !Array.isArray(body['choices']) ? body['error'] : undefined;
   if (response.ok && body !== undefined && refusal === undefined) return body as ChatResponse;
-  if (status >= 300 && status < 400) throw new ServerError(status, headers, null, 'a redirect; is --base-url right?');
-  if (body === undefined) throw new ServerError(status, headers, null, `${kindOf(headers)} instead of JSON; is --base-url right?`);
+  if (status >= 300 && status < 400) throw new ServerError(status, headers, null, ', a redirect. Is --base-url right?');
+  if (body === undefined) throw new ServerError(status, headers, null, ` with ${kindOf(headers)} instead of JSON. Is --base-url right?`);
   // Gateways answer 200 and put the status of the server behind them into the body.
   const inner = refusal?.['code'];
   throw new ServerError(response.ok && isErrorStatus(inner) ? inner : status, headers, body);
@@ -76,9 +76,10 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** Such as `text/html`. */
+/** Such as `text/html`. What says that it is JSON and is not was cut short somewhere. */
 function kindOf(headers: Headers): string {
-  return /^[\w.+-]+\/[\w.+-]+/.exec(headers.get('content-type') ?? '')?.[0] ?? 'a body';
+  const kind = /^[\w.+-]+\/[\w.+-]+/.exec(headers.get('content-type') ?? '')?.[0] ?? 'a body';
+  return kind.endsWith('json') ? 'half a text' : kind;
 }
 
 /** With `Retry-After` it is a matter of waiting, which the batch does for all requests. */

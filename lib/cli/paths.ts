@@ -1,4 +1,4 @@
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync, type BigIntStats } from 'node:fs';
 import { resolve } from 'node:path';
 import type { BatchFlags } from './arguments.js';
 import { CommandError, fileProblem } from './exit.js';
@@ -31,11 +31,20 @@ function checkReadable(path: string): void {
 function isSame(a: string | undefined, b: string): boolean {
   if (a === undefined || a === STANDARD || b === STANDARD) return false;
   if (resolve(a) === resolve(b)) return true;
-  const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false, bigint: true }));
+  const [one, other] = [statusOf(a), statusOf(b)];
   return one !== undefined && one.isFile() && one.dev === other?.dev && one.ino === other.ino;
+}
+
+/** `undefined` where nothing can be reached by that name. */
+function statusOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a file of results may be there from an earlier run; a pipe or a device holds none. */
 export function mayHoldResults(output: string): boolean {
-  return output !== STANDARD && (statSync(output, { throwIfNoEntry: false })?.isFile() ?? false);
+  return output !== STANDARD && (statusOf(output)?.isFile() ?? false);
 }

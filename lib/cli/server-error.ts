@@ -11,10 +11,11 @@ export class ServerError extends Error {
     readonly headers: Headers,
     /** As JSON; `null` where it was none. */
     readonly body: unknown,
-    problem?: string,
+    /** The rest of the sentence. */
+    problem = '.',
   ) {
     const code = codeIn(body);
-    super(`The server answered ${status}${code === undefined ? '' : ` (${code})`}${problem === undefined ? '' : `: ${problem}`}.`);
+    super(`The server answered ${status}${code === undefined ? '' : ` (${code})`}${problem}`);
     this.code = code;
   }
 

@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { canMount, mount, unmount } from '../fixtures/small-disk.js';
 import { CallingProcess, lockElsewhere, type Compiled, type ProcessOptions } from '../fixtures/sqlite/calling-process.js';
 import { compileForChild } from '../fixtures/sqlite/compile-for-child.js';
 import { FireFixture } from '../fixtures/sqlite/under-fire.js';
@@ -116,30 +115,6 @@ describe('a full disk', () => {
     }
   }, 30_000);
 });
-
-function mount(folder: string): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
-}
-
-/** Lazily: libsql closes a file when its statements have been collected. */
-function unmount(folder: string): void {
-  execFileSync('umount', ['-l', folder], { stdio: 'ignore' });
-}
-
-/** Root on Linux can, outside of most containers; elsewhere the limit on files stands for it. */
-function canMount(): boolean {
-  if (!isRoot || process.platform !== 'linux') return false;
-  const folder = mkdtempSync(join(tmpdir(), 'nestjs-llm-cache-mount-'));
-  try {
-    mount(folder);
-    unmount(folder);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmdirSync(folder);
-  }
-}
 
 describe('a lock held by another process for longer than storeTimeout', () => {
   it('leaves earlier answers readable and calls answered in time; what was waiting is written when it is released', async () => {
