@@ -8,6 +8,7 @@ import { keepOnly, NOTHING_EARLIER, readEarlier, type EarlierOutput } from './ea
 import { EXIT } from './exit.js';
 import { openCache } from './open-cache.js';
 import { checkedOutput, mayHoldResults, STANDARD } from './paths.js';
+import { numeral } from './progress-line.js';
 import { identifierOf, type Identify } from './question.js';
 import { codeOf, resultLine } from './result-line.js';
 import { keepAnswers, keepWhatIsAsked, Roster } from './roster.js';
@@ -124,8 +125,8 @@ class BatchCommand {
     const { earlier, output } = this;
     if (output === STANDARD) return new StreamOutput(this.around.stdout);
     if (earlier.size > 0) await keepOnly(output, earlier);
-    if (earlier.kept > 0) this.terminal.note(`${output} has ${earlier.kept} answers already; going on with the rest.`);
-    if (earlier.dropped > 0) this.terminal.note(`${output} had ${earlier.dropped} lines that failed or answer other requests; they are removed.`);
+    if (earlier.kept > 0) this.terminal.note(`${output} has ${numeral(earlier.kept)} answers already; going on with the rest.`);
+    if (earlier.dropped > 0) this.terminal.note(`${output} had ${numeral(earlier.dropped)} lines that failed or answer other requests; they are removed.`);
     return new FileOutput(output);
   }
 

@@ -23,16 +23,19 @@ export function httpProvider({ baseUrl, apiKey, retries, timeoutMs }: HttpProvid
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/chat/completions`;
   const headers = { 'content-type': 'application/json', ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }) };
 
-  async function once(body: string, signal: AbortSignal): Promise<ChatResponse> {
-    const timeout = AbortSignal.timeout(timeoutMs);
+  async function once(body: string, caller: AbortSignal): Promise<ChatResponse> {
+    caller.throwIfAborted();
+    const { signal, hasTimedOut, release } = withTimeout(caller, timeoutMs);
     try {
       // A redirect would turn the request into another; and the key is for this server alone.
-      const response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.any([signal, timeout]), redirect: 'manual' });
+      const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'manual' });
       return answerIn(response, await response.text());
     } catch (error) {
-      signal.throwIfAborted();
+      caller.throwIfAborted();
       if (error instanceof ServerError) throw error;
-      throw new ConnectionError(timeout.aborted ? 'ETIMEDOUT' : systemCodeOf(error), { cause: error });
+      throw new ConnectionError(hasTimedOut() ? 'ETIMEDOUT' : systemCodeOf(error), { cause: error });
+    } finally {
+      release();
     }
   }
 
@@ -48,6 +51,26 @@ export function httpProvider({ baseUrl, apiKey, retries, timeoutMs }: HttpProvid
           await delay(FIRST_PAUSE_MS * 2 ** tried, undefined, { signal });
         }
       }
+    },
+  };
+}
+
+/** `AbortSignal.timeout` and `any` would each be held for the whole of the time, long after an answer has come. */
+function withTimeout(caller: AbortSignal, ms: number): { signal: AbortSignal; hasTimedOut: () => boolean; release: () => void } {
+  const controller = new AbortController();
+  let isOver = false;
+  const stop = (): void => controller.abort();
+  const timer = setTimeout(() => {
+    isOver = true;
+    stop();
+  }, ms);
+  caller.addEventListener('abort', stop);
+  return {
+    signal: controller.signal,
+    hasTimedOut: () => isOver,
+    release: () => {
+      clearTimeout(timer);
+      caller.removeEventListener('abort', stop);
     },
   };
 }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ask, askAtOnce, askForReply } from './ask.mjs';
 import { buildSample } from './build-sample.mjs';
-import { printCheck, printConclusion, printIntroduction, printReplies, printTable } from './print.mjs';
+import { printCheck, printCommand, printConclusion, printIntroduction, printReplies, printTable, printTitle } from './print.mjs';
+import { linesOf, runBatch, TICKETS } from './run-batch.mjs';
 import { openScreen } from './screen.mjs';
 import { SampleServer } from './sample-server.mjs';
 
@@ -32,6 +33,8 @@ const { startCannedLlm } = await import('../../dist-sample/sample-app/src/llm/ca
 const llm = await startCannedLlm();
 const folder = await mkdtemp(join(tmpdir(), 'nestjs-llm-cache-demo-'));
 const shown = [];
+/** Tickets that the command line has had answered. */
+const askedBefore = new Set();
 let server;
 
 process.once('exit', () => {
@@ -60,6 +63,11 @@ await actOfMany(`${CALLERS.toLocaleString('en')} callers with one new question, 
 await actOfStreams('A reply that is streamed: a second caller joins midway, a third comes when it is over');
 
 await server.stop();
+
+printTitle('A file of tickets on the command line, many of them alike, twice');
+await actOfBatch('first.jsonl');
+await actOfBatch('second.jsonl');
+
 await llm.stop();
 printConclusion(shown);
 
@@ -117,6 +125,30 @@ async function actOfStreams(title) {
     second.firstText.length < first.text.length &&
     third.cacheStatus.includes('; hit');
   check(asClaimed, 1, upstreamCalls);
+}
+
+/** A line a ticket, each with its own answer, and a call for each different ticket that is not stored. */
+async function actOfBatch(name) {
+  const out = join(folder, name);
+  printCommand(`npx nestjs-llm-cache batch tickets.jsonl --out ${name}`);
+  const before = llm.getRequests().length;
+  const code = await runBatch(['--out', out, '--store', `sqlite:${join(folder, 'batch.db')}`, '--base-url', `${llm.url}/v1`, '--model', 'canned']);
+  const upstreamCalls = llm.getRequests().length - before;
+  const tickets = linesOf(TICKETS);
+  const results = new Map(linesOf(out).map((result) => [result.custom_id, result]));
+  const isKnown = new Set(askedBefore);
+  const answers = tickets.map(({ custom_id: id, body }) => {
+    const question = body.messages.at(-1).content;
+    const status = askedBefore.has(question) ? 'hit' : isKnown.has(question) ? 'coalesced' : 'miss';
+    isKnown.add(question);
+    const answer = results.get(id)?.response?.body;
+    const isRight = answer?.choices[0].message.content === `The customer writes: ${question.slice(0, question.search(/[.?]/) + 1)}`;
+    return { status, isRight, tokens: answer?.usage.total_tokens ?? 0, msSaved: 0 };
+  });
+  for (const question of isKnown) askedBefore.add(question);
+  shown.push({ answers, upstreamCalls });
+  const asClaimed = code === 0 && linesOf(out).length === tickets.length && answers.every(({ isRight }) => isRight);
+  check(asClaimed, answers.filter(({ status }) => status === 'miss').length, upstreamCalls);
 }
 
 /** Asks, and reads from the LLM server's own journal how many calls reached it meanwhile. */

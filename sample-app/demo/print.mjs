@@ -29,6 +29,11 @@ export function printTitle(title) {
   console.log(`\n${bold(`${acts}. ${title}`)}\n`);
 }
 
+/** What follows is the command's own. */
+export function printCommand(command) {
+  console.log(`   ${dim('$')} ${command}`);
+}
+
 /** Rows are prompts, with one answer or, from many callers, many. */
 export function printTable(title, rows) {
   printTitle(title);
