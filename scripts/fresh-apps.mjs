@@ -52,7 +52,7 @@ async function pack() {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const complaints = [
     ...paths.filter((path) => !PUBLISHED.test(path)).map((path) => `the tarball holds ${path}`),
-    ...['dist/esm/index.js', 'dist/cjs/index.js', 'README.md', 'LICENSE'].filter((path) => !paths.includes(path)).map((path) => `the tarball lacks ${path}`),
+    ...['dist/esm/index.js', 'dist/cjs/index.js', 'dist/esm/cli/main.js', 'README.md', 'LICENSE'].filter((path) => !paths.includes(path)).map((path) => `the tarball lacks ${path}`),
     ...INSTALL_SCRIPTS.filter((name) => name in scripts).map((name) => `package.json has the script ${name}`),
   ];
   console.log(`apps: ${filename}: ${paths.length} files, ${kilobytes(size)} packed, ${kilobytes(unpackedSize)} unpacked`);
@@ -77,6 +77,7 @@ async function tryOut({ name, starts, jest, without = [] }) {
     await timed('run', async () => {
       for (const start of starts) facts.push(await askTwiceAndRestart(home, start));
     });
+    facts.push(await timed('command', () => commandLine(home)));
     facts.push(await timed('jest', () => ownTest(home, jest)));
     console.log(`apps: ${name}: ${facts.join('; ')} (${Object.entries(seconds).map(([step, count]) => `${step} ${count} s`).join(', ')})`);
   } catch (error) {
@@ -177,6 +178,27 @@ async function startUpstream() {
       server.closeAllConnections();
     }),
   };
+}
+
+/** As `npx` finds it, with results on the standard output. */
+async function commandLine(home) {
+  const exec = async (...words) => (await run('npm', ['exec', '--no', '--', 'nestjs-llm-cache', ...words], { cwd: home, shell: process.platform === 'win32' })).stdout;
+  const hasDriver = existsSync(join(home, 'node_modules/libsql'));
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  expectEqual('--version', (await exec('--version')).trim(), version);
+  const upstream = await startUpstream();
+  try {
+    const request = { custom_id: 'a', body: { messages: [{ role: 'user', content: 'What is new?' }] } };
+    writeFileSync(join(home, 'in.jsonl'), `${JSON.stringify(request)}\n`);
+    for (let time = 0; time < 2; time++) {
+      const result = JSON.parse(await exec('batch', 'in.jsonl', '--base-url', upstream.url, ...(hasDriver ? [] : ['--store', 'memory'])));
+      expectEqual('the result', result.response.status_code, 200);
+    }
+    expectEqual('upstream calls', upstream.calls(), hasDriver ? 1 : 2);
+  } finally {
+    await upstream.stop();
+  }
+  return 'npx nestjs-llm-cache works';
 }
 
 async function ownTest(home, { node, flags }) {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CommandLine, lines } from '../../fixtures/cli/command-line.js';
 
@@ -28,6 +29,13 @@ describe('a dry run', () => {
     expect(stderr).toMatch(/to ask +6 +2 more were answered in the output already\nunique +6\nstored +4\nupstream calls +2 +would be made\ncalls saved +4\n$/);
     expect(cli.text('out.jsonl')).toBe(before);
     expect(cli.llm.asked).toHaveLength(6);
+  });
+
+  it('of the sample’s tickets finds a third of them repeated', async () => {
+    cli.write('in.jsonl', readFileSync('sample-app/data/tickets.jsonl'));
+    const { code, stderr } = await dryRun();
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/to ask +60\nunique +40\nstored +0\nupstream calls +40 +would be made\ncalls saved +20\n$/);
   });
 
   it('does not ask what cannot be looked up either', async () => {
