@@ -182,7 +182,7 @@ async function startUpstream() {
 
 /** As `npx` finds it, with results on the standard output. */
 async function commandLine(home) {
-  const exec = async (...words) => (await run('npm', ['exec', '--no', '--', 'nestjs-llm-cache', ...words], { cwd: home, shell: process.platform === 'win32' })).stdout;
+  const exec = async (...given) => (await run('npm', ['exec', '--no', '--', 'nestjs-llm-cache', ...given], { cwd: home, shell: process.platform === 'win32' })).stdout;
   const hasDriver = existsSync(join(home, 'node_modules/libsql'));
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   expectEqual('--version', (await exec('--version')).trim(), version);
