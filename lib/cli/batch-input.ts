@@ -21,11 +21,10 @@ export async function* requestsIn(chunks: AsyncIterable<Uint8Array> | Iterable<U
 }
 
 /** The problem as text; `undefined` for a blank line. */
-function requestOf({ bytes, number }: Line): BatchLine | string | undefined {
+function requestOf({ bytes }: Line): BatchLine | string | undefined {
   if (bytes === undefined) return `longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB`;
   if (!isUtf8(bytes)) return 'not UTF-8';
-  const text = bytes.toString();
-  const json = (number === 1 ? text.replace(/^\uFEFF/, '') : text).trim();
+  const json = bytes.toString().trim(); // of a byte order mark too
   return json === '' ? undefined : parse(json);
 }
 

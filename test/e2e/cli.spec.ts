@@ -1,4 +1,5 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { answersTo, CommandLine, compileCommandLine, line, lines, resultsIn, until, type Compiled, type Ended } from '../fixtures/cli/command-line.js';
 import { answer } from '../fixtures/cli/loopback-llm.js';
@@ -97,13 +98,15 @@ describe('stopped and started again', () => {
   });
 
   it('by a second SIGINT, it ends at once', async () => {
-    cli.write('in.jsonl', lines(3));
-    cli.llm.respond = () => undefined; // never
-    const started = cli.batch();
-    await until(() => cli.llm.asked.length === 3);
+    cli.write('in.jsonl', lines(100));
+    cli.llm.respond = answer({ length: 10_000 });
+    const started = cli.start(['batch', 'in.jsonl', '--base-url', cli.llm.url]);
+    started.pause(); // the first waits for its reader
+    await until(() => cli.llm.asked.length === 100);
     started.kill('SIGINT');
+    await setTimeout(50);
     started.kill('SIGINT');
-    expect((await started.ended).code).toBe(130);
+    expect(await started.exited).toBe('SIGINT');
   });
 });
 

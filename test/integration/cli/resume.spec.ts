@@ -43,6 +43,12 @@ describe('an output from before', () => {
     expect(readdirSync(cli.folder).sort()).toEqual(['in.jsonl', 'out.jsonl']);
   });
 
+  it('is all that a run leaves, beside a store that is closed', async () => {
+    cli.write('in.jsonl', lines(3));
+    await cli.run('--store', `sqlite:${cli.path('cache.db')}`);
+    expect(readdirSync(cli.folder).sort()).toEqual(['cache.db', 'in.jsonl', 'out.jsonl']); // no log of a store that was left open
+  });
+
   it.each<[string, string[]]>([
     ['model', ['--model', 'another']],
     ['namespace', ['--namespace', 'another']],
