@@ -37,6 +37,7 @@ export type { BatchItem, BatchLine, BatchOptions, BatchProgress, BatchRequest } 
 export type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './llm/chat.js';
 
 export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.js';
+export type { EncryptionOptions } from './stores/key-ring.js';
 export type { StoreInput } from './stores/store-input.js';
 export type { TierStats } from './stores/tier.js';
 

@@ -5,14 +5,26 @@ import { LlmCacheConfigError } from './errors.js';
 export interface OptionRule {
   readonly accepts: string;
   readonly test: (value: unknown) => boolean;
+  /** Not even a number is shown. */
+  readonly isSecret?: true;
 }
 
-export type OptionRules<Options> = { readonly [Name in keyof Required<Options>]: OptionRule | OptionGroup };
+type AnyRule = OptionRule | OptionGroup | OptionMap;
+
+export type OptionRules<Options> = { readonly [Name in keyof Required<Options>]: AnyRule };
 
 /** Options inside an option, such as `singleFlight: { timeout }`. */
 export interface OptionGroup {
-  readonly group: Readonly<Record<string, OptionRule>>;
+  readonly group: Readonly<Record<string, AnyRule>>;
   readonly required?: readonly string[];
+  /** What they must be to each other, once each is right by itself: the first that is not, and what it accepts. */
+  readonly together?: (value: Record<string, unknown>) => { name: string; accepts: string } | undefined;
+}
+
+/** Options under names of the caller's own, such as `keys: { '2026-01': ... }`. */
+export interface OptionMap {
+  readonly each: OptionRule;
+  readonly names: OptionRule;
 }
 
 /**
@@ -27,10 +39,14 @@ export function checkOptions<Options>(owner: string, options: unknown, rules: Op
     if (rule === undefined) {
       throw new LlmCacheConfigError(`${owner}: unknown option "${name}". Known options: ${Object.keys(rules).join(', ')}.`);
     }
-    if (value === undefined) continue;
-    if ('group' in rule) checkGroup(owner, name, value, rule);
-    else if (!rule.test(value)) refuse(owner, name, rule.accepts, value);
+    if (value !== undefined) check(owner, name, value, rule);
   }
+}
+
+function check(owner: string, name: string, value: unknown, rule: AnyRule): void {
+  if ('group' in rule) checkGroup(owner, name, value, rule);
+  else if ('each' in rule) checkEach(owner, name, value, rule);
+  else if (!rule.test(value)) refuse(owner, name, rule, value);
 }
 
 /** Own fields, and the getters of a class: a configuration object may be an instance of one. */
@@ -44,21 +60,32 @@ function namesOf(options: object): string[] {
   return [...new Set(names)];
 }
 
-function checkGroup(owner: string, name: string, value: unknown, { group, required = [] }: OptionGroup): void {
-  if (!isRecord(value)) refuse(owner, name, `an object with ${Object.keys(group).join(', ')}`, value);
+function checkGroup(owner: string, name: string, value: unknown, { group, required = [], together }: OptionGroup): void {
+  if (!isRecord(value)) refuse(owner, name, { accepts: `an object with ${Object.keys(group).join(', ')}` }, value);
   for (const inner of Object.keys(value)) {
     if (!Object.hasOwn(group, inner)) {
       throw new LlmCacheConfigError(`${owner}: unknown option "${name}.${inner}". Known options: ${Object.keys(group).join(', ')}.`);
     }
   }
   for (const [inner, rule] of Object.entries(group)) {
-    const given = value[inner];
-    if (given === undefined ? required.includes(inner) : !rule.test(given)) refuse(owner, `${name}.${inner}`, rule.accepts, given);
+    if (value[inner] !== undefined || required.includes(inner)) check(owner, `${name}.${inner}`, value[inner], rule);
+  }
+  const wrong = together?.(value);
+  if (wrong !== undefined) refuse(owner, `${name}.${wrong.name}`, wrong, value[wrong.name]);
+}
+
+function checkEach(owner: string, name: string, value: unknown, { each, names }: OptionMap): void {
+  if (!isRecord(value)) refuse(owner, name, { accepts: 'an object' }, value);
+  for (const [inner, given] of Object.entries(value)) {
+    // Not shown: what is no name may be the value, put in the wrong place.
+    if (!names.test(inner)) refuse(owner, name, { accepts: `an object whose field names are ${names.accepts}` }, inner);
+    if (!each.test(given)) refuse(owner, `${name}.${inner}`, each, given);
   }
 }
 
-function refuse(owner: string, name: string, accepts: string, value: unknown): never {
-  throw new LlmCacheConfigError(`${owner}: option "${name}" must be ${accepts}, not ${kindOf(value)}.`);
+function refuse(owner: string, name: string, { accepts, isSecret }: Pick<OptionRule, 'accepts' | 'isSecret'>, value: unknown): never {
+  const kind = isSecret && typeof value === 'number' ? 'a number' : kindOf(value);
+  throw new LlmCacheConfigError(`${owner}: option "${name}" must be ${accepts}, not ${kind}.`);
 }
 
 /** What a value is, without saying what it holds. Numbers are shown: they are what people mistype. */

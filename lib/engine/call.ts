@@ -4,8 +4,7 @@ import { durationMs } from '../core/duration.js';
 import { ignoreRejection } from '../core/thenable.js';
 import type { CacheableFilter, CacheControl, KeyParts, ModelConfig } from '../core/types.js';
 import { canonicalForm } from '../key/canonical-form.js';
-import { digest } from '../key/digest.js';
-import { encodeNamespace, keyOf, type KeyDocument } from '../key/key.js';
+import { keyOf, type KeyDocument } from '../key/key.js';
 import { checkCacheControl, mergeCacheControl, NO_CONTROL, unite } from '../policy/cache-control.js';
 import { isRequest, statefulField, withoutDeclared } from '../policy/chat-request.js';
 import { chunkCodec, type ChunkCodec } from '../streaming/chunk-codec.js';
@@ -81,7 +80,7 @@ export function resolveCall(
   if (bypassReason === undefined) {
     try {
       document = documentOf(settings, parts, control);
-      key = keyOf(document);
+      key = keyOf(document, settings.secret);
     } catch (error) {
       bypassReason = bypassReasonOf(error);
     }
@@ -154,22 +153,6 @@ export function documentOf(settings: Settings, parts: KeyParts, control: CacheCo
     model,
     input,
   };
-}
-
-/** The groups every answer to a question belongs to; each has a version that an invalidation bumps. Tags are groups too. */
-export function groupsOf({ namespace, name, scope }: KeyDocument): string[] {
-  const groups = [namespaceGroup(namespace), groupOf(namespace, 'name', name)];
-  if (scope !== undefined) groups.push(groupOf(namespace, 'scope', scope));
-  return groups;
-}
-
-export function namespaceGroup(namespace: string): string {
-  return `llm1.${encodeNamespace(namespace)}.versions`;
-}
-
-/** Names, scopes and tags are hashed: a store's keys show none of them. */
-export function groupOf(namespace: string, kind: 'name' | 'scope' | 'tag', value: string | number): string {
-  return `${namespaceGroup(namespace)}.${digest(`${kind} ${typeof value} ${value}`)}`;
 }
 
 /** `A#A.method` and `A.method` are the same identity. */

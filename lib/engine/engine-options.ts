@@ -15,6 +15,9 @@ import {
 } from '../core/check-options.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import type { CacheableFilter, ModelConfig } from '../core/types.js';
+import { aSecret, Secret } from '../key/secret.js';
+import { EncryptedEntries, plainEntries, type EntryFormat } from '../stores/entry-format.js';
+import { encryptionRules, type EncryptionOptions } from '../stores/key-ring.js';
 import { memoryStore } from '../stores/memory/index.js';
 import type { KeyvLike } from '../stores/keyv-shape.js';
 import { givenStores, type StoreInput } from '../stores/store-input.js';
@@ -44,6 +47,13 @@ export interface EngineOptions {
     /** Bypass the cache where there is no scope. @default false */
     required?: boolean;
   };
+  /**
+   * Makes keys HMAC-SHA256: at least 32 random bytes, the same for every process that shares the store. Without it, whoever
+   * can list the store can confirm a guessed prompt. Another secret = other keys = every call is a miss.
+   */
+  secret?: string | Uint8Array;
+  /** Encrypts what the stores keep, AES-256-GCM: `keys` by name, of which `current` is written with. @default off */
+  encryption?: EncryptionOptions;
   /** An extra gate: it can only refuse. */
   cacheable?: CacheableFilter;
   /** Deadline of one store operation. @default '250ms' */
@@ -71,6 +81,8 @@ export const engineOptionRules: OptionRules<EngineOptions> = {
   model: aRecord,
   volatile: stringList,
   scope: { group: { resolve: aFunction, required: trueOrFalse }, required: ['resolve'] },
+  secret: aSecret,
+  encryption: encryptionRules,
   cacheable: aFunction,
   storeTimeout: timerDuration,
   maxEntryBytes: positiveInteger,
@@ -91,6 +103,9 @@ export interface Settings {
   model: ModelConfig;
   volatile: ReadonlySet<string>;
   scope: EngineOptions['scope'];
+  /** Names entries and groups; without one, they are named by their SHA-256. */
+  secret: Secret | undefined;
+  format: EntryFormat;
   cacheable: CacheableFilter | undefined;
   storeTimeoutMs: number;
   maxEntryBytes: number;
@@ -114,6 +129,8 @@ export function settingsOf(options: EngineOptions, providerId?: string): Setting
     model: options.model ?? {},
     volatile: new Set(options.volatile),
     scope: options.scope,
+    secret: options.secret === undefined ? undefined : new Secret(options.secret),
+    format: options.encryption === undefined ? plainEntries : new EncryptedEntries(options.encryption),
     cacheable: options.cacheable,
     storeTimeoutMs: durationMs(storeTimeout)!,
     maxEntryBytes: options.maxEntryBytes ?? 1024 * 1024,

@@ -3,7 +3,8 @@ import type { Clock } from '../core/clock.js';
 import type { EventSource } from '../observability/events.js';
 import type { Ledger } from '../observability/ledger.js';
 import { ageMs, remainingMs } from '../policy/lifetime.js';
-import { openEnvelope, type Envelope } from '../stores/envelope.js';
+import type { EntryFormat } from '../stores/entry-format.js';
+import type { Envelope } from '../stores/envelope.js';
 import type { GroupVersions } from '../stores/group-versions.js';
 import type { HeldEntry } from '../stores/own-store.js';
 import type { Tiers } from '../stores/tiers.js';
@@ -24,6 +25,7 @@ export class EntryReader {
   private readonly goodStreams = new WeakMap<Envelope, boolean>();
 
   constructor(
+    private readonly format: EntryFormat,
     private readonly tiers: Tiers,
     private readonly versions: GroupVersions,
     private readonly clock: Clock,
@@ -57,10 +59,11 @@ export class EntryReader {
 
   private open(call: Call, held: HeldEntry, tier: number): Envelope | undefined {
     if (this.tiers.isRemoved(call.key!, held.text)) return undefined;
-    if (held.opened !== undefined) return held.opened as Envelope;
-    const opened = openEnvelope(held.text, call.key!);
+    if (held.openedBy === this.format) return held.opened as Envelope;
+    const opened = this.format.open(held.text, call.key!, call.scope);
     if (typeof opened === 'object') {
       held.opened = opened;
+      held.openedBy = this.format;
       return opened;
     }
     this.ledger.countAnswer('rejected');

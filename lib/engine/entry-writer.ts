@@ -3,7 +3,6 @@ import type { EventSource } from '../observability/events.js';
 import type { RefusalReason } from '../policy/gate.js';
 import { expiryOf, remainingMs } from '../policy/lifetime.js';
 import { Refusal } from '../key/canonical-form.js';
-import { sealEnvelope } from '../stores/envelope.js';
 import { joinChunks } from '../streaming/chunk-codec.js';
 import { Recording } from '../streaming/recording.js';
 import type { Tiers } from '../stores/tiers.js';
@@ -72,7 +71,8 @@ export class EntryWriter {
     const ttlMs = remainingMs(expiresAtMs, nowMs);
     if (ttlMs === 0) return 'too-old';
     const key = call.key!;
-    const text = sealEnvelope({ key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, body: call.body, payload });
+    const envelope = { key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, body: call.body, payload };
+    const text = this.settings.format.seal(envelope, call.scope);
     try {
       await this.tiers.write(key, text, ttlMs);
       return undefined;

@@ -30,3 +30,14 @@ export interface Passenger {
 }
 
 export type CacheFlight = Flight<Landing, Passenger>;
+
+/** The versions that all callers of a flight came aboard with. */
+export async function versionsOf(flight: CacheFlight): Promise<Versions> {
+  const all: Array<readonly [string, string]> = [];
+  for (const { versions } of flight.passengers) all.push(...(await versions));
+  return all;
+}
+
+export function unique(versions: Versions): Versions {
+  return [...new Map(versions.map((entry) => [entry.join(' '), entry])).values()];
+}

@@ -1,4 +1,3 @@
-import { isRecord } from '../core/check-options.js';
 import { systemClock, type Clock } from '../core/clock.js';
 import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } from '../core/errors.js';
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
@@ -21,15 +20,11 @@ import { EntryReader, type Found } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
 import { checkOwnKey, groupsToBump } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
+import { startUpAdvice } from './start-up-advice.js';
+import { tierListener } from './tier-listener.js';
 import { untilAborted } from './until-aborted.js';
 import { Streams } from './streams.js';
 import { Upstream, type Produce } from './upstream.js';
-
-/** ` (ECONNREFUSED)`: a code says what is wrong and holds no content. */
-function codeOf(cause: unknown): string {
-  const code: unknown = isRecord(cause) ? cause['code'] : undefined;
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? ` (${code})` : '';
-}
 
 /** The options of a call in two parts. Options that cannot be read make the call bypass the cache. */
 function callerOf(options: CallOptions): [Caller, MethodDefaults] {
@@ -79,9 +74,10 @@ export class LlmCache {
     const { events, ledger } = this;
     this.settings = settings;
     this.clock = clock;
-    this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings.storeTimeoutMs, this.tierListener())));
+    const listener = tierListener(events);
+    this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings.storeTimeoutMs, listener)));
     this.versions = GroupVersions.of(this.tiers.last, clock);
-    this.reader = new EntryReader(this.tiers, this.versions, clock, ledger, events);
+    this.reader = new EntryReader(settings.format, this.tiers, this.versions, clock, ledger, events);
     this.outcomes = new Outcomes(ledger, events, clock, settings.warnOnChangedBody);
     const writer = new EntryWriter(settings, this.tiers, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
@@ -192,6 +188,11 @@ export class LlmCache {
     this.events.warnOnce(message);
   }
 
+  /** @internal What whoever runs the app should change, to be told when it starts. */
+  advice(): string[] {
+    return startUpAdvice(this.settings, this.tiers);
+  }
+
   /** @internal A call that ran beside the cache, such as one that returns a stream. */
   note(name: string, reason: string): void {
     const now = this.clock.monotonic();
@@ -203,7 +204,7 @@ export class LlmCache {
    * @throws UncacheableInputError, naming the path, where `wrap` would bypass; ScopeRequiredError without a required scope.
    */
   keyFor(key: KeyParts, options: CallOptions = {}): string {
-    return keyOf(documentOf(this.settings, key, mergeCacheControl(ambient().control, options)));
+    return keyOf(documentOf(this.settings, key, mergeCacheControl(ambient().control, options)), this.settings.secret);
   }
 
   /**
@@ -226,7 +227,7 @@ export class LlmCache {
   explain(a: KeyParts, b: KeyParts): KeyDifference[] {
     const control = ambient().control ?? {};
     const documents = [a, b].map((parts) => documentOf(this.settings, parts, control)) as [KeyDocument, KeyDocument];
-    documents.forEach(keyOf); // refuses what has no key, by its path
+    documents.forEach((document) => keyOf(document)); // refuses what has no key, by its path
     return differences(...documents);
   }
 
@@ -236,15 +237,15 @@ export class LlmCache {
    * @throws LlmCacheConfigError for an empty or unknown target; LlmCacheInvalidationError when a store did not confirm.
    */
   async invalidate(target: InvalidationTarget): Promise<void> {
-    const groups = groupsToBump(this.settings.namespace, target);
+    const groups = groupsToBump(this.settings, target);
     const key = target.key === undefined || typeof target.key === 'string' ? target.key : this.keyFor(target.key);
-    if (key !== undefined) checkOwnKey(this.settings.namespace, key);
+    if (key !== undefined) checkOwnKey(this.settings, key);
     await this.remove(groups, key);
   }
 
   /** Removes every entry of this namespace, in constant time: a version is bumped, and old entries no longer match it. */
   async clear(): Promise<void> {
-    await this.remove(groupsToBump(this.settings.namespace, 'everything'), undefined);
+    await this.remove(groupsToBump(this.settings, 'everything'), undefined);
   }
 
   private async remove(groups: readonly string[], key: string | undefined): Promise<void> {
@@ -280,15 +281,5 @@ export class LlmCache {
     this.settings.mode = 'off';
     this.streams.close();
     await this.tiers.close(this.settings.storeTimeoutMs);
-  }
-
-  private tierListener(): ConstructorParameters<typeof Tier>[3] {
-    return {
-      onTierError: (tier, operation, error) => {
-        this.events.emit({ type: 'store-error', tier, operation, message: error.message });
-        if (error.kind !== 'skipped') this.events.warnOnce(`${tier}: ${error.message}${codeOf(error.cause)}. Calls go on without it.`);
-      },
-      onTierNotice: (tier, message) => this.events.warnOnce(`${tier}: ${message}`),
-    };
   }
 }

@@ -1,21 +1,22 @@
 import type { Clock } from '../core/clock.js';
 import type { UpstreamCall } from '../core/types.js';
 import { isThenable } from '../core/thenable.js';
+import { groupOf, groupsOf } from '../key/groups.js';
 import { keyOf } from '../key/key.js';
 import type { Ledger } from '../observability/ledger.js';
 import type { Inspection, RefusalReason } from '../policy/gate.js';
 import { FOLLOWER_TIMEOUT, SingleFlight } from '../policy/single-flight.js';
-import type { GroupVersions, Versions } from '../stores/group-versions.js';
+import type { GroupVersions } from '../stores/group-versions.js';
 import { joinChunks } from '../streaming/chunk-codec.js';
 import { Recording } from '../streaming/recording.js';
 import { admits, type Known } from './admission.js';
 import { answerFor, wholeAnswer } from './answers.js';
 import { ambient, runInFrame } from './ambient.js';
-import { documentOf, groupOf, groupsOf, type Call } from './call.js';
+import { documentOf, type Call } from './call.js';
 import { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { EntryWriter } from './entry-writer.js';
-import type { CacheFlight, Landing, Passenger } from './landing.js';
+import { unique, versionsOf, type CacheFlight, type Landing, type Passenger } from './landing.js';
 import { NOT_A_PROMISE, type Outcomes } from './outcomes.js';
 import { untilAborted } from './until-aborted.js';
 
@@ -151,8 +152,8 @@ export class Upstream {
 
   /** A follower brings its own tags; all other groups are in the key, and so the leader's too. */
   passenger(call: Call, leader?: Passenger): Passenger {
-    const groups = leader === undefined ? groupsOf(call.document!) : [];
-    for (const tag of call.control.tags ?? []) groups.push(groupOf(this.settings.namespace, 'tag', tag));
+    const groups = leader === undefined ? groupsOf(call.document!, this.settings.secret) : [];
+    for (const tag of call.control.tags ?? []) groups.push(groupOf(this.settings.namespace, 'tag', tag, this.settings.secret));
     for (const group of call.parent?.groups ?? []) if (!groups.includes(group)) groups.push(group);
     return { call, groups, versions: this.versions.snapshot(groups) };
   }
@@ -189,7 +190,7 @@ export class Upstream {
   /** The key again, right before the call: the caller may have gone on writing to its arguments while a store was read. */
   private keyNow(call: Call): string | undefined {
     try {
-      return keyOf(documentOf(this.settings, call.parts, call.control));
+      return keyOf(documentOf(this.settings, call.parts, call.control), this.settings.secret);
     } catch {
       return undefined;
     }
@@ -287,14 +288,4 @@ function controlInside({ control }: Call): Call['control'] {
 function reasonNotToKeep(flight: CacheFlight, changed: boolean, isCurrent: boolean): RefusalReason | undefined {
   if (changed) return 'input-changed';
   return !isCurrent || flight.fenced || flight.isSuperseded ? 'invalidated' : undefined;
-}
-
-async function versionsOf(flight: CacheFlight): Promise<Versions> {
-  const all: Array<readonly [string, string]> = [];
-  for (const { versions } of flight.passengers) all.push(...(await versions));
-  return all;
-}
-
-function unique(versions: Versions): Versions {
-  return [...new Map(versions.map((entry) => [entry.join(' '), entry])).values()];
 }

@@ -1,15 +1,15 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** SHA-256, base64url, 43 characters. */
 export function digest(content: string | Uint8Array): string {
-  if (typeof content !== 'string' || content.isWellFormed()) return hash('sha256', content, 'base64url');
-  return digestOfLoneSurrogates(content);
+  return hash('sha256', typeof content === 'string' ? losslessly(content) : content, 'base64url');
 }
 
 /**
- * UTF-8 turns every lone surrogate into the same replacement character, so such text is hashed as UTF-16,
- * behind a byte that no UTF-8 text can hold.
+ * A text for whoever hashes it as UTF-8, which turns every lone surrogate into the same replacement character. So such
+ * text becomes UTF-16, behind a byte that no UTF-8 text can hold.
  */
-function digestOfLoneSurrogates(text: string): string {
-  return createHash('sha256').update(Uint8Array.of(0xff)).update(Buffer.from(text, 'utf16le')).digest('base64url');
+export function losslessly(text: string): string | Buffer {
+  if (text.isWellFormed()) return text;
+  return Buffer.concat([Uint8Array.of(0xff), Buffer.from(text, 'utf16le')]);
 }

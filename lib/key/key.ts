@@ -3,6 +3,7 @@ import { UncacheableInputError } from '../core/errors.js';
 import { canonicalForm, Refusal } from './canonical-form.js';
 import { digest } from './digest.js';
 import { locate } from './locate.js';
+import type { Secret } from './secret.js';
 
 /** Everything an answer depends on. Two calls share an entry exactly when their documents have one canonical form. */
 export interface KeyDocument {
@@ -22,27 +23,33 @@ export interface KeyDocument {
 
 /** Bumped when the document or its canonical form changes: old entries become unreachable, never misread. */
 const KEY_SCHEMA = 'llm1';
+/** Of keys made with a secret: they never meet the others. */
+const KEYED_SCHEMA = 'llm1k';
 
 /**
- * `llm1.<namespace>.<fingerprint>`, where the fingerprint is the SHA-256 of the document's canonical form.
+ * `llm1.<namespace>.<fingerprint>`, where the fingerprint is the SHA-256 of the document's canonical form. With a secret
+ * `llm1k.<namespace>.<fingerprint>`, and the fingerprint is its HMAC-SHA256 under a key of the namespace and the scope.
  * @throws UncacheableInputError naming the path of a value that has no canonical form.
  */
-export function keyOf(document: KeyDocument): string {
-  return keyPrefix(document.namespace) + fingerprint(document);
+export function keyOf(document: KeyDocument, secret?: Secret): string {
+  const content = contentOf(document);
+  const { namespace, scope } = document;
+  const fingerprint = secret === undefined ? digest(content) : secret.digest('entry', canonicalForm(namespace) + canonicalForm(scope), content);
+  return keyPrefix(namespace, secret) + fingerprint;
 }
 
 /** What every key of a namespace starts with. */
-export function keyPrefix(namespace: string): string {
-  return `${KEY_SCHEMA}.${encodeNamespace(namespace)}.`;
+export function keyPrefix(namespace: string, secret?: Secret): string {
+  return `${secret === undefined ? KEY_SCHEMA : KEYED_SCHEMA}.${encodeNamespace(namespace)}.`;
 }
 
-function fingerprint({ namespace, scope, name, provider, versions, sample, stream, model, input }: KeyDocument): string {
+function contentOf({ namespace, scope, name, provider, versions, sample, stream, model, input }: KeyDocument): string {
   const [moduleVersion, methodVersion] = versions;
   const identity = canonicalForm(namespace) + canonicalForm(name) + canonicalForm(scope) + canonicalForm(provider);
   const variant = canonicalForm(moduleVersion) + canonicalForm(methodVersion) + canonicalForm(sample);
   // The model is always an object, so what stands before it cannot be taken for it: whole answers keep the keys they had.
   const shape = stream ? canonicalForm('stream') : '';
-  return digest(identity + variant + shape + part('model', model) + part('input', input));
+  return identity + variant + shape + part('model', model) + part('input', input);
 }
 
 function part(path: string, value: unknown): string {

@@ -40,6 +40,11 @@ export class LlmCacheModule {
   }
 }
 
+/** Not for tests: what they run with says nothing about production. */
+function withAdvice(parts: LlmCacheParts): LlmCacheParts {
+  return { ...parts, advice: parts.llmCache.advice() };
+}
+
 /** The bare class among the imports is the place where `overrideModule(LlmCacheModule)` puts a test's stand-in. */
 function withProviders(definition: DynamicModule): DynamicModule {
   return {
@@ -50,7 +55,7 @@ function withProviders(definition: DynamicModule): DynamicModule {
       ...(definition.providers ?? []),
       ...llmCacheProviders({
         inject: [MODULE_OPTIONS_TOKEN, { token: LLM_CACHE_STAND_IN, optional: true }],
-        useFactory: (options: LlmCacheOptions, standIn?: LlmCacheParts) => standIn ?? createParts(options),
+        useFactory: (options: LlmCacheOptions, standIn?: LlmCacheParts) => standIn ?? withAdvice(createParts(options)),
       }),
     ],
     exports: EXPORTS,

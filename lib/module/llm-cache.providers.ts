@@ -13,6 +13,8 @@ import { LlmCacheLogger } from './llm-cache.logger.js';
 export interface LlmCacheParts {
   llmCache: LlmCache;
   options: LlmCacheOptions;
+  /** Told when the app starts. */
+  advice?: readonly string[];
 }
 
 /** @internal */
@@ -42,7 +44,7 @@ export function llmCacheProviders(parts: Omit<FactoryProvider<LlmCacheParts>, 'p
     {
       provide: LlmCacheLifecycle,
       inject: [LLM_CACHE_PARTS],
-      useFactory: ({ llmCache }: LlmCacheParts) => new LlmCacheLifecycle(llmCache),
+      useFactory: ({ llmCache, advice }: LlmCacheParts) => new LlmCacheLifecycle(llmCache, advice),
     },
     CacheLlmExplorer,
     LlmCacheLogger,

@@ -14,7 +14,7 @@ export type LlmCacheEvent =
       /** What happened, as `onOutcome` is told. */
       outcome: CacheOutcome;
     }
-  /** A stored entry was not used: its format is unknown, it is damaged, or it belongs to another key. */
+  /** A stored entry was not used: it is damaged, belongs to another key, or cannot be read here. */
   | {
       /** A stored entry was not used. */
       type: 'rejected';
@@ -22,8 +22,11 @@ export type LlmCacheEvent =
       name: string;
       /** Name of the tier that holds it. */
       tier: string;
-      /** `swapped`: it belongs to another key. */
-      problem: 'unknown-format' | 'damaged' | 'swapped';
+      /**
+       * `swapped`: it belongs to another key. With `encryption`, `damaged` is also what was encrypted for another key or
+       * tenant. `unknown-key`: encrypted with a key this app does not have. `not-encrypted`: though this app encrypts.
+       */
+      problem: 'unknown-format' | 'damaged' | 'swapped' | 'unknown-key' | 'not-encrypted';
     }
   /** A store operation failed or took too long. */
   | {

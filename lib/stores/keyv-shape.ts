@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { isRecord } from '../core/check-options.js';
 import { OWN_STORE, type OwnStoreAdapter } from './own-store.js';
 
@@ -56,6 +57,11 @@ export function openAdapterOf(keyv: KeyvLike): OwnStoreAdapter | undefined {
   const { serialize, compression, useKeyPrefix } = keyv as KeyvFields;
   const isOurs = serialize !== undefined && OWN_STORE in serialize && !compression && useKeyPrefix !== false;
   return isOurs ? ownAdapterOf(keyv) : undefined;
+}
+
+/** Whether a store may have other readers: it is neither one of ours nor a Map. */
+export function isShared(keyv: KeyvLike): boolean {
+  return ownAdapterOf(keyv) === undefined && !types.isMap(placeOf(keyv).store);
 }
 
 /** Asks whether there is an entry. `get` of Keyv 5 takes a store that is down for an empty one, and tells nobody. */

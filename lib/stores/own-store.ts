@@ -36,8 +36,10 @@ export interface OwnStoreAdapter extends KeyvStoreAdapter {
 /** An entry held in memory. Opening it once is enough: what it holds cannot change. */
 export interface HeldEntry {
   readonly text: string;
-  /** Whatever the reader made of the text, kept for the next read. */
+  /** Whatever a reader made of the text, kept for its next read. */
   opened?: unknown;
+  /** Who opened it: another reader of the same store may not be able to. */
+  openedBy?: unknown;
 }
 
 /**

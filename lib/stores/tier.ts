@@ -1,7 +1,8 @@
 import { LlmCacheStoreError } from '../core/errors.js';
+import { isEncrypted } from './entry-format.js';
 import { openEnvelope } from './envelope.js';
 import { StoreGuard } from './guard.js';
-import { errorsOf, isPresent, openAdapterOf, ownAdapterOf, placeOf, type EmittedErrors, type KeyvLike } from './keyv-shape.js';
+import { errorsOf, isPresent, isShared, openAdapterOf, ownAdapterOf, placeOf, type EmittedErrors, type KeyvLike } from './keyv-shape.js';
 import { pack, type HeldEntry, type OwnStoreAdapter, type StoreInspection } from './own-store.js';
 
 /** What one tier did. Errors are failed or timed-out operations, never a caller's problem. */
@@ -74,6 +75,11 @@ export class Tier {
   /** Whether an entry can be read without leaving the process. */
   get isSynchronous(): boolean {
     return this.open?.peek !== undefined;
+  }
+
+  /** Whether others than this app may read it, as far as can be told. */
+  get isShared(): boolean {
+    return isShared(this.keyv);
   }
 
   /** Grows when the store may have started anew, without what was in it. */
@@ -157,7 +163,7 @@ export class Tier {
     this.isProbed = true;
     try {
       const found = await this.keyv.get(key);
-      const isAnothers = typeof openEnvelope(found, key) === 'object';
+      const isAnothers = isEncrypted(found) || typeof openEnvelope(found, key) === 'object';
       if (found !== text && !isAnothers) this.listener.onTierNotice(this.name, CHANGED);
     } catch {
       // A store that fails is told of when it is read.

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Keyv } from 'keyv';
@@ -6,6 +7,8 @@ import { FakeClock, FakeLlmProvider, LlmCacheTestingModule } from 'nestjs-llm-ca
 import { opened } from '../fixtures/apps.js';
 
 const SECRET = 'sk-live-0123456789abcdef';
+const KEY = randomBytes(32).toString('base64');
+
 async function start(options: unknown): Promise<TestingModule> {
   const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot(options as LlmCacheOptions)] }).compile();
   opened(moduleRef);
@@ -47,6 +50,20 @@ const refused: Array<[option: string, accepted: RegExp, values: unknown[]]> = [
   ['volatile', /an array of non-empty strings/, [SECRET, 1, null, true, {}, [''], [1], [null], ['user', ''], new Set(['user'])]],
   ['scope', /an object with resolve, required|"scope\.resolve" must be a function/, [...noObject, {}, { required: true }, { resolve: SECRET }, { resolve: null }]],
   ['scope.required', /true or false/, ['yes', 1, null, {}].map((required) => ({ scope: { resolve: () => 't', required } }))],
+  ['secret', /at least 32 bytes, as a string or a Uint8Array, such as randomBytes\(32\)/, [
+    ...noString, '', SECRET, 'ä'.repeat(15), '\ud800'.repeat(32), 12345678901234, new Uint8Array(31), new Uint16Array(32), new ArrayBuffer(32), [SECRET.repeat(2)],
+  ]],
+  ['encryption', /an object with current, keys|"encryption\.(current|keys)" must be/, [...noObject, KEY, {}, { current: 'a' }, { keys: { a: KEY } }, { current: 1, keys: { a: KEY } }]],
+  ['encryption.current', /the name of one of encryption\.keys/, ['b', 'A', 'toString', '__proto__', SECRET].map((current) => ({ encryption: { current, keys: { a: KEY } } }))],
+  ['encryption.current', /a non-empty string/, ['', null, 1, undefined].map((current) => ({ encryption: { current, keys: { a: KEY } } }))],
+  ['encryption.keys', /an object/, [...noObject, undefined].map((keys) => ({ encryption: { current: 'a', keys } }))],
+  ['encryption.keys', /an object whose field names are 1 to 64 letters, digits, "\.", "_" or "-", not (this|an empty) string/, ['', 'a b', 'ä', 'n'.repeat(65), `${SECRET}\n`, `${SECRET}=`].map((name) => (
+    { encryption: { current: 'a', keys: { a: KEY, [name]: KEY } } }
+  ))],
+  ['encryption.keys.b', /32 bytes, as a Uint8Array or as a string in base64/, [
+    '', SECRET, SECRET.repeat(2), randomBytes(31).toString('base64'), randomBytes(33).toString('base64'), randomBytes(32).toString('hex'), ` ${KEY}`, `${KEY}\n`, `${KEY}!`,
+    new Uint8Array(31), new Uint8Array(33), new Uint32Array(32), null, undefined, 12345678901234, true, {}, [],
+  ].map((b) => ({ encryption: { current: 'a', keys: { a: KEY, b } } }))],
   ['cacheable', /a function/, noFunction],
   ['storeTimeout', DURATION, [...badDurations, '25d', false]],
   ['maxEntryBytes', /a positive whole number/, [0, -1, 1.5, NaN, Infinity, '1MB', '1024', null, true, {}, []]],
@@ -64,7 +81,7 @@ describe.each(refused)('option %s', (option, accepted, values) => {
     expect(message).toMatch(/^LlmCache(Module)?: /);
     expect(message).toContain(`"${option}`);
     expect(message).toMatch(accepted);
-    expect(message).not.toContain(SECRET);
+    for (const hidden of [SECRET, KEY, '12345678901234']) expect(message).not.toContain(hidden);
   });
 
   it('takes undefined for not given', async () => {
@@ -72,6 +89,7 @@ describe.each(refused)('option %s', (option, accepted, values) => {
       'scope.required': { scope: { resolve: () => 't', required: undefined } },
       'singleFlight.timeout': { singleFlight: { timeout: undefined } },
     };
+    if (option.startsWith('encryption.')) return; // each of its fields is needed
     await expect(start(nested[option] ?? { [option]: undefined })).resolves.toBeDefined();
   });
 });
@@ -80,13 +98,13 @@ describe('an option that does not exist', () => {
   it.each([
     'tttl', 'TTL', 'store', 'redis', 'maxEntries', 'toString', 'constructor', 'hasOwnProperty', '',
     // of later versions
-    'pii', 'secret', 'encryption', 'staleWhileRevalidate', 'staleIfError',
+    'pii', 'staleWhileRevalidate', 'staleIfError',
     // of one entry point only
     'clock', 'useFactory', 'inject',
   ])('%p fails at start-up, and the message lists those that do', async (name) => {
     const { message } = await failureOf(() => start({ [name]: SECRET }));
     expect(message).toContain(`unknown option "${name}"`);
-    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, model, volatile, scope, cacheable, storeTimeout, maxEntryBytes, singleFlight, onAbandon, warnOnChangedBody, provider');
+    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, model, volatile, scope, secret, encryption, cacheable, storeTimeout, maxEntryBytes, singleFlight, onAbandon, warnOnChangedBody, provider');
     expect(message).not.toContain(SECRET);
   });
 
@@ -94,6 +112,7 @@ describe('an option that does not exist', () => {
     ['scope.requried', { scope: { resolve: () => 't', requried: true } }, 'resolve, required'],
     ['singleFlight.distributed', { singleFlight: { distributed: false } }, 'timeout'],
     ['singleFlight.lease', { singleFlight: { lease: '10s' } }, 'timeout'],
+    ['encryption.key', { encryption: { current: 'a', keys: { a: KEY }, key: KEY } }, 'current, keys'],
     ['singleFlight.toString', { singleFlight: { toString: 1 } }, 'timeout'],
   ])('%s fails at start-up', async (name, options, known) => {
     const { message } = await failureOf(() => start(options));
@@ -128,6 +147,11 @@ describe('good options', () => {
       onAbandon: 'finish', warnOnChangedBody: false,
     }],
     ['the edges', { ttl: 1, jitter: 1, version: 0, storeTimeout: '24d', volatile: [], model: {}, singleFlight: {}, scope: { resolve: () => undefined } }],
+    ['a secret of 32 bytes in UTF-8', { secret: 'ä'.repeat(16) }],
+    ['a secret and keys as bytes', { secret: randomBytes(32), encryption: { current: 'a', keys: { a: randomBytes(32) } } }],
+    ['keys in base64, base64url and without padding', {
+      encryption: { current: '2026-01_a.b', keys: { '2026-01_a.b': KEY, url: randomBytes(32).toString('base64url'), bare: KEY.slice(0, 43) } },
+    }],
     ['a Map as store', { stores: new Map() as never }],
     ['ttl: false', { ttl: false }],
   ])('%s', async (_case, options) => {

@@ -120,8 +120,8 @@ export const mutants = [
   {
     name: 'lone surrogates collide',
     file: 'key/digest.ts',
-    from: "typeof content !== 'string' || content.isWellFormed()",
-    to: 'true',
+    from: 'if (text.isWellFormed()) return text;',
+    to: 'return text;',
     noticedBy: ['unit/key/digest', 'property/canonical-form'],
   },
   {
@@ -640,9 +640,9 @@ export const mutants = [
   },
   {
     name: 'the names of groups are shown in the store',
-    file: 'engine/call.ts',
-    from: '.${digest(`${kind} ${typeof value} ${value}`)}`;',
-    to: '.${kind} ${typeof value} ${value}`;',
+    file: 'key/groups.ts',
+    from: 'return secret === undefined ? digest(group) :',
+    to: 'return secret === undefined ? group :',
     noticedBy: ['integration/engine/invalidation'],
   },
   {

@@ -16,8 +16,9 @@ export const registrations = (client: OpenAI, cache: Cache) => [
   LlmCacheModule.forRoot({ ttl: '1 week' }),
   // @ts-expect-error no such option
   LlmCacheModule.forRoot({ timeToLive: '1h' }),
-  // @ts-expect-error of a later version
-  LlmCacheModule.forRoot({ secret: 's' }),
+  LlmCacheModule.forRoot({ secret: 's', encryption: { current: 'a', keys: { a: 'in base64', b: new Uint8Array(32) } } }),
+  // @ts-expect-error a number is no secret
+  LlmCacheModule.forRoot({ secret: 1 }),
   // @ts-expect-error of the testing module only
   LlmCacheModule.forRoot({ clock: new FakeClock() }),
   // @ts-expect-error a string is no store

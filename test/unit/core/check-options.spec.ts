@@ -7,12 +7,21 @@ interface Options {
   ttl?: unknown;
   name?: unknown;
   flight?: unknown;
+  ring?: unknown;
 }
 
 const TABLE: rules.OptionRules<Options> = {
   ttl: rules.durationOrFalse,
   name: rules.nonEmptyString,
   flight: { group: { timeout: rules.timerDuration, run: rules.aFunction }, required: ['run'] },
+  ring: {
+    group: {
+      current: rules.nonEmptyString,
+      keys: { names: { accepts: 'lower case', test: (name) => /^[a-z]+$/.test(name as string) }, each: { accepts: 'a secret text', test: (value) => typeof value === 'string', isSecret: true } },
+    },
+    required: ['keys'],
+    together: ({ current, keys }) => (current === undefined || Object.hasOwn(keys as object, current as string) ? undefined : { name: 'current', accepts: 'one of the keys' }),
+  },
 };
 
 const run = (): void => undefined;
@@ -24,6 +33,8 @@ describe('checkOptions', () => {
     [{ ttl: false }],
     [{ ttl: '1d', name: 'x', flight: { run } }],
     [{ flight: { run, timeout: '24d' } }],
+    [{ ring: { keys: {} } }],
+    [{ ring: { current: 'a', keys: { a: 'x', b: '' } } }],
     [Object.create(null)],
   ])('accepts %j', (options) => {
     expect(() => rules.checkOptions('Owner', options, TABLE)).not.toThrow();
@@ -37,10 +48,10 @@ describe('checkOptions', () => {
     [[], 'Owner: the options must be an object, not an array.'],
     ['1d', 'Owner: the options must be an object, not this string.'],
     [run, 'Owner: the options must be an object, not a function.'],
-    [{ tll: '1d' }, 'Owner: unknown option "tll". Known options: ttl, name, flight.'],
-    [{ tll: undefined }, 'Owner: unknown option "tll". Known options: ttl, name, flight.'],
-    [{ toString: 1 }, 'Owner: unknown option "toString". Known options: ttl, name, flight.'],
-    [JSON.parse('{"__proto__":1}'), 'Owner: unknown option "__proto__". Known options: ttl, name, flight.'],
+    [{ tll: '1d' }, 'Owner: unknown option "tll". Known options: ttl, name, flight, ring.'],
+    [{ tll: undefined }, 'Owner: unknown option "tll". Known options: ttl, name, flight, ring.'],
+    [{ toString: 1 }, 'Owner: unknown option "toString". Known options: ttl, name, flight, ring.'],
+    [JSON.parse('{"__proto__":1}'), 'Owner: unknown option "__proto__". Known options: ttl, name, flight, ring.'],
     [{ ttl: 'soon' }, `Owner: option "ttl" must be ${FORM}, or false for no expiry, not this string.`],
     [{ ttl: 0 }, `Owner: option "ttl" must be ${FORM}, or false for no expiry, not 0.`],
     [{ ttl: Number.NaN }, `Owner: option "ttl" must be ${FORM}, or false for no expiry, not NaN.`],
@@ -54,6 +65,15 @@ describe('checkOptions', () => {
     [{ flight: {} }, 'Owner: option "flight.run" must be a function, not undefined.'],
     [{ flight: { run, tmeout: 1 } }, 'Owner: unknown option "flight.tmeout". Known options: timeout, run.'],
     [{ flight: { run, timeout: '25d' } }, `Owner: option "flight.timeout" must be ${FORM}, at most 24 days, not this string.`],
+    [{ ring: 1 }, 'Owner: option "ring" must be an object with current, keys, not 1.'],
+    [{ ring: {} }, 'Owner: option "ring.keys" must be an object, not undefined.'],
+    [{ ring: { keys: [] } }, 'Owner: option "ring.keys" must be an object, not an array.'],
+    [{ ring: { keys: { a: 7 } } }, 'Owner: option "ring.keys.a" must be a secret text, not a number.'],
+    [{ ring: { keys: { a: undefined } } }, 'Owner: option "ring.keys.a" must be a secret text, not undefined.'],
+    [{ ring: { keys: { A: 'x' } } }, 'Owner: option "ring.keys" must be an object whose field names are lower case, not this string.'],
+    [{ ring: { current: 'toString', keys: { a: 'x' } } }, 'Owner: option "ring.current" must be one of the keys, not this string.'],
+    [{ ring: { current: '', keys: { a: 7 } } }, 'Owner: option "ring.current" must be a non-empty string, not an empty string.'],
+    [{ ring: { kyes: {} } }, 'Owner: unknown option "ring.kyes". Known options: current, keys.'],
   ])('refuses %p in words a developer can act on (%#)', (options, message) => {
     const check = (): void => rules.checkOptions('Owner', options, TABLE);
     expect(check).toThrow(LlmCacheConfigError);
