@@ -112,7 +112,7 @@ describe('an entry in the place of another', () => {
     const { keyv, entries } = troubledStore();
     const llmCache = open({ stores: keyv, secret, encryption });
     const problems = problemsOf(llmCache);
-    const parts = [{ input: 1, scope: 'a' }, { input: 1, scope: 'b' }, { input: 2, scope: 'a' }].map((each) => ({ name: 'n', ...each }));
+    const parts = [{ input: 1, scope: 'a' }, { input: 1, scope: 'b' }, { input: 2, scope: 'a' }].map(({ input, scope }) => ({ name: 'n', input, scope }));
     const keys = parts.map((each) => llmCache.keyFor(each));
     for (const each of parts) await llmCache.wrap(each, () => `for ${each.scope} ${each.input}`);
     const original = entries.get(keys[0]!);
