@@ -1,9 +1,10 @@
-import { hash } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LlmCache } from 'nestjs-llm-cache';
 import { sqliteStore } from 'nestjs-llm-cache/sqlite';
+import { EncryptedEntries } from '../dist/esm/stores/entry-format.js';
 import { decoratedApp } from './apps.mjs';
 import { batches } from './batches.mjs';
 import { measure, percentile } from './measure.mjs';
@@ -69,6 +70,57 @@ async function sqliteHits() {
   report('sqlite hit through the decorator, 2 KB', times.ours, times.bound);
   await close();
   await rm(folder, { recursive: true });
+}
+
+/** What a secret adds to a key, and encryption to an entry. */
+async function privacy() {
+  const [secret, aesKey] = [randomBytes(32), randomBytes(32)];
+  const encryption = { current: 'a', keys: { a: aesKey } };
+  const [plain, keyed] = [new LlmCache(), new LlmCache({ secret })];
+  for (const [size, aim] of Object.entries({ '200 B': 2, '2 KB': 1.5, '20 KB': 1.3 })) {
+    const parts = { name: 'bench', input: copyOf(REQUESTS[size]), scope: 'acme' };
+    const times = await measure(
+      { plain: () => plain.keyFor(parts), ours: () => keyed.keyFor(parts) },
+      { operations: size === '20 KB' ? 300 : 3_000 },
+    );
+    report(`key by HMAC against our plain key, ${size}`, times.ours, times.plain, aim);
+  }
+  const entries = new EncryptedEntries(encryption);
+  for (const [size, bytes] of Object.entries({ '2 KB': 2_000, '20 KB': 20_000 })) {
+    const text = JSON.stringify(response(bytes));
+    const envelope = { key: 'llm1.llm.bench', createdAtMs: 1, expiresAtMs: null, versions: [], latencyMs: 1, payload: `j${text}` };
+    const boundSealed = sealBare(aesKey, text);
+    const sealed = entries.seal(envelope, 'acme');
+    const times = await measure(
+      {
+        boundSeal: () => sealBare(aesKey, text),
+        seal: () => entries.seal(envelope, 'acme'),
+        boundOpen: () => openBare(aesKey, boundSealed),
+        open: () => entries.open(sealed, envelope.key, 'acme'),
+      },
+      { operations: 300 },
+    );
+    report(`encrypt an entry, ${size}`, times.seal, times.boundSeal, 2.75);
+    report(`open an encrypted entry, ${size}`, times.open, times.boundOpen, 3);
+  }
+  const request = copyOf(REQUESTS['2 KB']);
+  const apps = await Promise.all([{}, { secret, encryption }].map((options) => decoratedApp(options, () => Promise.resolve(response(2_000)))));
+  const times = await measure({ plain: () => apps[0].service.ask(request), ours: () => apps[1].service.ask(request) }, { operations: 2_000 });
+  report('memory hit with secret and encryption against one without, 2 KB', times.ours, times.plain, 1.3);
+  await Promise.all(apps.map(({ close }) => close()));
+}
+
+/** The least that AES-256-GCM costs with a text on both sides. */
+function sealBare(key, text) {
+  const iv = randomBytes(12);
+  const cipher = createCipheriv('aes-256-gcm', key, iv);
+  return Buffer.concat([iv, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString('base64url');
+}
+
+function openBare(key, sealed) {
+  const bytes = Buffer.from(sealed, 'base64url');
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12)).setAuthTag(bytes.subarray(-16));
+  return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString();
 }
 
 async function stampede() {
@@ -178,5 +230,6 @@ await batches();
 await keys();
 await memoryHits();
 await sqliteHits();
+await privacy();
 await replays();
 console.table(rows);
