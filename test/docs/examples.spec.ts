@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,8 +7,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, jest } from '@jest/globals';
 import { Injectable, type Type } from '@nestjs/common';
+import { ContextIdFactory } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Keyv } from 'keyv';
+import { ClsService } from 'nestjs-cls';
 import { CacheLlm, type CacheOutcome, type KeyDifference, LlmCache, LlmCacheModule, type LlmCacheOptions, type LlmProvider, LlmService, withCacheControl } from 'nestjs-llm-cache';
 import { FakeLlmProvider, LlmCacheTestingModule, type LlmCacheTestingOptions } from 'nestjs-llm-cache/testing';
 import { opened } from '../fixtures/apps.js';
@@ -229,6 +232,52 @@ describe('the page on', () => {
     expect(llmCache.stats()).toMatchObject({ bypassed: 2 });
     await llmCache.invalidate({ scope: 'a' });
     expect([await currentTenant.run('b', ask), await currentTenant.run('a', ask)]).toEqual([2, 5]);
+  });
+
+  it('scope: nestjs-cls, and a provider of the REQUEST scope', async () => {
+    const { ClsTenantsModule } = await shown<{ ClsTenantsModule: Type<unknown> }>('cls-tenants.module.ts');
+    const moduleRef = opened(await Test.createTestingModule({ imports: [ClsTenantsModule] }).compile());
+    const [cls, llmCache] = [moduleRef.get(ClsService, { strict: false }), moduleRef.get(LlmCache, { strict: false })];
+    let asked = 0;
+    const ask = (tenant: string | undefined): Promise<number> =>
+      cls.run(() => {
+        cls.set('tenant', tenant);
+        return llmCache.wrap({ name: 'ask', input: 1 }, () => ++asked);
+      });
+    expect([await ask('a'), await ask('b'), await ask('a'), await ask(undefined), await ask(undefined)]).toEqual([1, 2, 1, 3, 4]);
+
+    const { TenantTicketsService } = await shown<{ TenantTicketsService: Type<Tickets & { tenant: string | undefined }> }>('tenant-tickets.service.ts');
+    const provider = new FakeLlmProvider();
+    const requests = opened(await Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot({ provider })], providers: [TenantTicketsService] }).compile());
+    for (const tenant of ['a', 'b', 'a']) {
+      const contextId = ContextIdFactory.create();
+      requests.registerRequestByContextId({ user: { tenant } }, contextId);
+      const service = await requests.resolve(TenantTicketsService, contextId);
+      expect(service.tenant).toBe(tenant);
+      await service.summary('a ticket');
+    }
+    expect(provider.calls).toHaveLength(2);
+  });
+
+  it('encryption: a module with a secret and a key', async () => {
+    const folderOfStore = mkdtempSync(join(tmpdir(), 'llm-cache-'));
+    const path = join(folderOfStore, 'cache.db');
+    const key = (): string => randomBytes(32).toString('base64');
+    Object.assign(process.env, { LLM_CACHE_PATH: path, LLM_CACHE_SECRET: key(), LLM_CACHE_KEY_2026_01: key() });
+    const { PrivateModule } = await shown<{ PrivateModule: Type<unknown> }>('private.module.ts');
+    const ask = async (answer: string): Promise<string> => {
+      const app = await Test.createTestingModule({ imports: [PrivateModule] }).compile();
+      const given = await app.get(LlmCache, { strict: false }).wrap({ name: 'ask', input: 'a private question' }, () => answer);
+      await app.close();
+      return given;
+    };
+    expect([await ask('a private answer'), await ask('never')]).toEqual(['a private answer', 'a private answer']);
+    const bytes = readFileSync(path, 'latin1');
+    expect(bytes).toContain('llm-cache/e1 2026-01 ');
+    expect(bytes).not.toContain('private answer');
+    delete process.env['LLM_CACHE_SECRET'];
+    await expect(Test.createTestingModule({ imports: [PrivateModule] }).compile()).rejects.toThrow('LLM_CACHE_SECRET');
+    rmSync(folderOfStore, { recursive: true });
   });
 
   it('LlmService: text and chat', async () => {
