@@ -273,10 +273,22 @@ describe('a Keyv that does not give back the text it was given', () => {
     expect(['a', 'b', 'c'].map(readsOf)).toEqual([2, 1, 1]);
   });
 
-  it('is not told of an answer that another cache wrote meanwhile', async () => {
+  const encryption = { current: 'a', keys: { a: Buffer.alloc(32, 1) } };
+
+  it('is noticed where entries are encrypted', async () => {
+    const llmCache = new LlmCache({ stores: new Keyv5({ compression: upperCase }), encryption });
+    const warnings: unknown[] = [];
+    llmCache.on((event) => event.type === 'warning' && warnings.push(event));
+    for (const input of ['a', 'a', 'b']) await llmCache.wrap(parts(input), () => 'answer');
+    expect(warnings).toHaveLength(1);
+  });
+
+  it.each([
+    ['plain', undefined],
+    ['encrypted', encryption],
+  ])('is not told of an answer that another cache wrote meanwhile: %s entries', async (_what, given) => {
     const entries = new Map<string, unknown>();
-    const store = new Keyv5({ store: entries });
-    const [one, other] = [new LlmCache({ stores: store }), new LlmCache({ stores: new Keyv5({ store: entries }) })];
+    const [one, other] = [0, 1].map(() => new LlmCache({ stores: new Keyv5({ store: entries }), encryption: given })) as [LlmCache, LlmCache];
     const warnings: unknown[] = [];
     for (const llmCache of [one, other]) llmCache.on((event) => event.type === 'warning' && warnings.push(event));
     await Promise.all([one, other].map((llmCache, index) => llmCache.wrap(parts('ticket'), () => `answer ${index}`)));
