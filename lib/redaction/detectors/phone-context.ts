@@ -1,0 +1,103 @@
+const words = (list: string): ReadonlySet<string> => new Set(list.split(/\s+/));
+
+/** Nouns that say outright that the number beside them is a telephone's, in the languages of Europe and a few more. */
+const NOUNS = words(
+  `phone phones telephone telephones tel tlf telf ph mobile mobiles mob cell cells cellphone cellphones cellular fax faxes whatsapp landline
+  landlines hotline switchboard voicemail smartphone handset handphone pager
+  telefon telefone telefonnummer telefonnumret telefonnr telefono telefoni teléfono teléfonos telefoon telefoonnummer téléphone tél telefax telefaks
+  telefonu telefonem telemóvel handy handynummer mobil mobilnummer mobiltelefon mobilnr mobiel móvil móviles portable fixe rufnummer durchwahl festnetz
+  celular celulares cellulare cellulari gsm komórka komórkowy puhelin puhelinnumero matkapuhelin simi sími símanúmer farsími
+  τηλέφωνο κινητό τηλ телефон телефона телефону тел моб мобильный 电话 手机 電話 電話番号 携帯 전화 전화번호 هاتف جوال טלפון`,
+);
+
+/** `my number`, `contact number`: whose number says that it is a telephone's. */
+const OWNERS = words('my your his her their our contact contacts daytime evening home work office desk direct callback emergency registered toll-free');
+const NUMBER_WORDS = words('number numbers no nr num line extension');
+
+/** Verbs and the like, which a telephone number may follow, and other numbers as well. */
+const VERBS = words(
+  `call calls called calling caller callback ring rings rang ringing dial dials dialled dialed dialling dialing reach reaches reached reachable reaching
+  text texts texted texting sms contact contacts contacted contacting message messages messaged messaging answer answers answering answered unanswered
+  phoned phoning pick picks hang hung signal number desk
+  anrufen anruf ruf rufen rufe erreichen erreichbar melden appeler appelez appelle appel joindre joignable contacter llamar llama llámame llame llamada
+  contactar número numéro numero chiamare chiama chiamami chiamate ligar ligue liga bel bellen nummer ringa ringe zadzwoń dzwonić numer soita soittaa номер
+  звоните позвоните звонить позвони`,
+);
+
+/** What a number belongs to when it is no telephone's. */
+const OTHER_NUMBERS = words(
+  `id ids order orders invoice invoices code codes version versions line lines port ports error errors ticket tickets case cases ref reference model
+  models serial account accounts card cards page pages row rows record records room rooms flight flights tracking sku isbn issn ean zip postcode part
+  product item batch lot policy claim passport licence license vat tax iban ssn bug issue pr commit build function method stack times about over than
+  nearly almost approximately roughly with chapter section article vote votes score salary price total amount sum population
+  bestellung rechnung konto commande facture pedido factura ordine fattura`,
+);
+
+/** Words between a verb and a bare number that say nothing else than whom to call, and how. */
+const LINKS = words(
+  `me us him her them you back at on to the is under via by my your our his their this number mobile phone anytime please now directly today up also
+  unter au auf am uns mich al a o em op på pod numer nummer numéro número sur le la el il der die das su mi mon mein meine`,
+);
+
+/** How far back a word may stand, in code units, and how many other words may stand between. */
+export const CONTEXT_REACH = 48;
+const MOST_BETWEEN = 4;
+
+const TOKEN = /[\p{L}\p{M}'’]+(?:-[\p{L}\p{M}]+)?|\p{N}+|[^\p{L}\p{M}\p{N}'’\s]/gu;
+const LETTER = /^\p{L}/u;
+/** Marks that begin something else: a statement, code, an amount. A dot does so too, unless it ends an abbreviation. */
+const BREAKS = new Set(';!{}@$€£%&+<\\');
+const ABBREVIATIONS = words('tel tlf telf ph mob tél τηλ тел моб no nr num');
+
+/** How sure the words in front make it that a telephone number follows. */
+export type PhoneContext = 'named' | 'called' | 'called directly' | 'none';
+
+/** `before` ends where the number starts, and begins behind any number before it. */
+export function phoneContext(before: string): PhoneContext {
+  if (before.length < 3 || !/\p{L}/u.test(before)) return 'none';
+  const tokens = before.match(TOKEN) ?? [];
+  let between = 0;
+  let isDirect = true;
+  for (let index = tokens.length - 1; index >= 0; index--) {
+    const token = tokens[index]!.toLowerCase();
+    if (!LETTER.test(token)) {
+      if (BREAKS.has(token) || /^\p{N}/u.test(token)) return 'none';
+      if (token === '.' && !ABBREVIATIONS.has(tokens[index - 1]?.toLowerCase() ?? '')) return 'none';
+      isDirect &&= token !== '?' && token !== ',';
+      continue;
+    }
+    const previous = tokens[index - 1]?.toLowerCase() ?? '';
+    if (isCall(before, tokens, index)) return 'none';
+    if (NOUNS.has(token) || (NUMBER_WORDS.has(token) && OWNERS.has(previous))) return 'named';
+    if (VERBS.has(token) && !OTHER_NUMBERS.has(previous)) return isDirect ? 'called directly' : 'called';
+    if (OTHER_NUMBERS.has(token) || ++between > MOST_BETWEEN) return 'none';
+    isDirect &&= LINKS.has(token);
+  }
+  return 'none';
+}
+
+/** `dial(1000000)`, in a program: the last word, and a parenthesis that touches it. */
+const isCall = (before: string, tokens: readonly string[], index: number): boolean => index === tokens.length - 2 && tokens[index + 1] === '(' && before.endsWith(`${tokens[index]}(`);
+
+const AFTERWARDS = /^\s{0,2}[(,–-]?\s{0,2}(?:is |are |was )?(?:my |the |our |his |her |your )?(?:new |old |work |home |office )?(?:mobile|cell|phone|telephone|fax|handy|portable|móvil|tel|landline|whatsapp)(?!\p{L})/iu;
+
+/** `467 3395 (mobile)`, `467 3395 is my phone number`. */
+export function isCalledPhoneAfter(after: string): boolean {
+  return AFTERWARDS.test(after);
+}
+
+/** What may follow a telephone number in a sentence. Any other word in small letters is what a quantity counts. */
+const AFTER_A_NUMBER = words(
+  `is are or and to for if when after before between ext please pls thanks asap at on from as anytime today tomorrow tonight now so but not because
+  since until till i i'd i'm we he she they my it this that immediately again instead only regarding oder und wenn ou et o y e si se of en lub during
+  urgently directly by in via has have does did was keeps which who right first then later whenever any every where anymore either about`,
+);
+const UNIT = /^(?:%|\s?(?:€|\$|£|°|[kKMG]?[BbWm](?!\p{L})))/u;
+const NEXT_WORD = /^[ \t]([\p{L}'’]+)/u;
+
+/** A number that is followed by what it counts: `12 345 678 times`. */
+export function isQuantity(after: string): boolean {
+  const next = NEXT_WORD.exec(after)?.[1];
+  if (next === undefined || UNIT.test(after)) return UNIT.test(after);
+  return next === next.toLowerCase() && !AFTER_A_NUMBER.has(next);
+}
