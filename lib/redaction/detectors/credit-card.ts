@@ -2,28 +2,37 @@ import type { PiiSpan } from '../pii-types.js';
 import { isWord } from './characters.js';
 import { digitsOf, sizeOf, type Gap, type NumberRun } from './number-runs.js';
 
-/** Issuer prefixes as ranges of their first four digits, and the lengths that issuer gives out. */
-const ISSUERS: ReadonlyArray<readonly [from: number, to: number, ...lengths: number[]]> = [
-  [4000, 4999, 13, 16, 19], // Visa
-  [5100, 5599, 16], // Mastercard
-  [2221, 2720, 16], // Mastercard
-  [3400, 3499, 15], // American Express
-  [3700, 3799, 15], // American Express
-  [3000, 3059, 14, 16], // Diners Club
-  [3095, 3095, 14, 16], // Diners Club
-  [3600, 3699, 14, 16], // Diners Club
-  [3800, 3999, 14, 16], // Diners Club
-  [6011, 6011, 16, 19], // Discover
-  [6440, 6599, 16, 19], // Discover
-  [3528, 3589, 16, 19], // JCB
-  [2131, 2131, 15], // JCB, older
-  [1800, 1800, 15], // JCB, older
-  [3500, 3599, 16], // JCB as test data has it
-  [6200, 6299, 16, 17, 18, 19], // UnionPay
-  [2200, 2204, 16, 19], // Mir
-  [9792, 9792, 16], // Troy
-  ...[5018, 5020, 5038, 5893, 6304, 6390, 6759, 6761, 6762, 6763, 604].map((prefix) => [prefix, prefix, 12, 13, 14, 15, 16, 17, 18, 19] as const), // Maestro
-  [5600, 5899, 12, 13, 15, 16, 19], // Maestro
+/** What an issuer's cards start with, as a range of the first four digits, and how many digits they have. */
+interface Issuer {
+  readonly from: number;
+  readonly to: number;
+  readonly lengths: readonly number[];
+}
+
+const issuer = (from: number, to: number, ...lengths: readonly number[]): Issuer => ({ from, to, lengths });
+const MAESTRO = [5018, 5020, 5038, 5893, 6304, 6390, 6759, 6761, 6762, 6763, 604];
+
+const ISSUERS: readonly Issuer[] = [
+  issuer(4000, 4999, 13, 16, 19), // Visa
+  issuer(5100, 5599, 16), // Mastercard
+  issuer(2221, 2720, 16), // Mastercard
+  issuer(3400, 3499, 15), // American Express
+  issuer(3700, 3799, 15), // American Express
+  issuer(3000, 3059, 14, 16), // Diners Club
+  issuer(3095, 3095, 14, 16), // Diners Club
+  issuer(3600, 3699, 14, 16), // Diners Club
+  issuer(3800, 3999, 14, 16), // Diners Club
+  issuer(6011, 6011, 16, 19), // Discover
+  issuer(6440, 6599, 16, 19), // Discover
+  issuer(3500, 3599, 16), // JCB
+  issuer(3528, 3589, 19), // JCB
+  issuer(2131, 2131, 15), // JCB, older
+  issuer(1800, 1800, 15), // JCB, older
+  issuer(6200, 6299, 16, 17, 18, 19), // UnionPay
+  issuer(2200, 2204, 16, 19), // Mir
+  issuer(9792, 9792, 16), // Troy
+  ...MAESTRO.map((prefix) => issuer(prefix, prefix, 12, 13, 14, 15, 16, 17, 18, 19)),
+  issuer(5600, 5899, 12, 13, 15, 16, 19), // Maestro
 ];
 
 /** How cards are printed, by the sizes of the groups. */
@@ -61,8 +70,9 @@ export function detectCreditCards(text: string, runs: readonly NumberRun[]): Pii
 /** How many groups from `index` on are a card; 0 for none. */
 function cardAt(text: string, run: NumberRun, index: number): number {
   const size = sizeOf(run.groups[index]!);
-  if (size >= SHORTEST) return size <= LONGEST && isCard(text, run, index, 1) ? 1 : 0;
-  if (size !== 4 || run.isTable || run.groups.length > MOST_GROUPS || !isPrefix(prefixAt(text, run.groups[index]!.start))) return 0;
+  if (size < 4 || size > LONGEST || !isPrefix(prefixAt(text, run.groups[index]!.start))) return 0;
+  if (size >= SHORTEST) return isCard(text, run, index, 1) ? 1 : 0;
+  if (size > 4 || run.isTable || run.groups.length > MOST_GROUPS) return 0;
   return PRINTED.find((sizes) => isPrintedLike(run, index, sizes) && isCard(text, run, index, sizes.length))?.length ?? 0;
 }
 
@@ -84,11 +94,11 @@ const goesOn = (gap: Gap | undefined, inside: Gap | undefined): boolean => gap =
 
 const prefixAt = (text: string, at: number): number => Number(text.slice(at, at + 4));
 
-const isPrefix = (prefix: number): boolean => ISSUERS.some(([from, to]) => prefix >= from && prefix <= to);
+const isPrefix = (prefix: number): boolean => ISSUERS.some(({ from, to }) => prefix >= from && prefix <= to);
 
 function isIssued(digits: string): boolean {
   const prefix = prefixAt(digits, 0);
-  return ISSUERS.some(([from, to, ...lengths]) => prefix >= from && prefix <= to && lengths.includes(digits.length));
+  return ISSUERS.some(({ from, to, lengths }) => prefix >= from && prefix <= to && lengths.includes(digits.length));
 }
 
 /** Luhn's checksum: every second digit from the right counts twice, its own digits added. */

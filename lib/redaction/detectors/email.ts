@@ -82,5 +82,5 @@ function isAddress(text: string, start: number, at: number, end: number): boolea
   if (/^:[\w.~-]{0,39}\//.test(after) && !/^:\w+:\/\//.test(after)) return false; // scp: host:path/to
   if (after.startsWith('(') && !USUAL_TOP_LEVEL.test(text.slice(text.lastIndexOf('.', end) + 1, end))) return false;
   // The end of a password in the credentials of an address: those are a SECRET.
-  return !/\w:\/\/[^\s/@]{0,63}:[^\s/@]{0,63}$/.test(text.slice(Math.max(0, start - 140), start));
+  return !/\w:\/\/[^\s/:]{0,64}:[^\s/]{0,64}$/.test(text.slice(Math.max(0, start - 140), start));
 }

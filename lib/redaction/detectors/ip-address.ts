@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import type { PiiSpan } from '../pii-types.js';
 
-const IPV4 = /(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)/g;
+const IPV4 = /(?<![\w.]|[a-z_]-)(?:\d{1,3}\.){3}\d{1,3}(?!\w|-[a-z]|\.\d)/gi;
 const IPV6 = /(?<![\w:.])[\da-f]{0,4}:[\da-f:]{1,39}(?![\w:])/gi;
 
 /** The end of what a name leaves in front of a number. */
@@ -51,9 +51,9 @@ function* ipv6Spans(text: string): Generator<PiiSpan> {
   }
 }
 
-/** `a::b` is a name in a program, eight pairs are a fingerprint or a hardware address, `::1` is the machine itself. */
+/** `a::b` is a name in a program, eight pairs are a hardware address, `1:2:3:4:5:6:7:8` counts, `::1` is the machine itself. */
 function isSurely(address: string): boolean {
   const groups = address.split(':').filter((group) => group !== '');
-  if (!address.includes('::')) return groups.some((group) => group.length !== 2);
+  if (!address.includes('::')) return groups.some((group) => group.length > 2);
   return (groups[0]?.length ?? 0) >= 3 && groups.some((group) => /\d/.test(group));
 }

@@ -11,18 +11,25 @@ const NOUNS = words(
 );
 
 /** `my number`, `contact number`: whose number says that it is a telephone's. */
-const OWNERS = words('my your his her their our contact contacts daytime evening home work office desk direct callback emergency registered toll-free');
+const OWNERS = words('my your his her their our contact contacts daytime evening home work office desk direct callback emergency registered toll-free new old personal private correct current following');
 const NUMBER_WORDS = words('number numbers no nr num line extension');
 
-/** Verbs and the like, which a telephone number may follow, and other numbers as well. */
+/** Verbs, which a telephone number follows as it is. */
 const VERBS = words(
-  `call calls called calling caller callback ring rings rang ringing dial dials dialled dialed dialling dialing reach reaches reached reachable reaching
-  text texts texted texting sms contact contacts contacted contacting message messages messaged messaging answer answers answering answered unanswered
-  phoned phoning pick picks hang hung signal number desk
-  anrufen anruf ruf rufen rufe erreichen erreichbar melden appeler appelez appelle appel joindre joignable contacter llamar llama llámame llame llamada
-  contactar número numéro numero chiamare chiama chiamami chiamate ligar ligue liga bel bellen nummer ringa ringe zadzwoń dzwonić numer soita soittaa номер
-  звоните позвоните звонить позвони`,
+  `call called calling caller callback dial dials dialled dialed dialling dialing phoned phoning ring rang sms contact contacting contacted desk
+  anrufen anruf ruf rufen rufe appeler appelez appelle joindre joignable contacter llamar llama llámame llame contactar chiamare chiama chiamami chiamate
+  ligar ligue bel bellen ringa ringe zadzwoń dzwonić soita soittaa звоните позвоните звонить позвони`,
 );
+
+/** Words that a telephone number follows by way of a word such as `at`, `to` or `me`; other numbers follow them as well. */
+const LOOSE_VERBS = words(
+  `calls rings ringing reach reaches reached reachable reaching text texts texted texting contacts message messages messaged messaging answer answers
+  answering answered unanswered pick picks picked hang hung signal number numbers erreichen erreichbar melden appel touch speak buzz llamada número numéro numero nummer
+  numer номер`,
+);
+/** Labels of a number in a signature or a table, with a colon behind. */
+const LABELS = words('t m f p h w o office home work main direct emergency reception helpline support private bureau büro domicile privat zentrale casa oficina ufficio');
+const TOWARDS = words('at on to from me us him her them under via by unter au auf al a em op på pod na по');
 
 /** What a number belongs to when it is no telephone's. */
 const OTHER_NUMBERS = words(
@@ -41,10 +48,12 @@ const LINKS = words(
 
 /** How far back a word may stand, in code units, and how many other words may stand between. */
 export const CONTEXT_REACH = 48;
-const MOST_BETWEEN = 4;
+const MOST_BETWEEN = 5;
+const MOST_UNKNOWN = 2;
 
 const TOKEN = /[\p{L}\p{M}'’]+(?:-[\p{L}\p{M}]+)?|\p{N}+|[^\p{L}\p{M}\p{N}'’\s]/gu;
 const LETTER = /^\p{L}/u;
+const NUMBER = /^\p{N}/u;
 /** Marks that begin something else: a statement, code, an amount. A dot does so too, unless it ends an abbreviation. */
 const BREAKS = new Set(';!{}@$€£%&+<\\');
 const ABBREVIATIONS = words('tel tlf telf ph mob tél τηλ тел моб no nr num');
@@ -56,34 +65,53 @@ export type PhoneContext = 'named' | 'called' | 'called directly' | 'none';
 export function phoneContext(before: string): PhoneContext {
   if (before.length < 3 || !/\p{L}/u.test(before)) return 'none';
   const tokens = before.match(TOKEN) ?? [];
-  let between = 0;
-  let isDirect = true;
+  const passed: Passed = { words: 0, unknown: 0, isTowards: false, isBroken: false };
   for (let index = tokens.length - 1; index >= 0; index--) {
     const token = tokens[index]!.toLowerCase();
+    const previous = tokens[index - 1]?.toLowerCase() ?? '';
     if (!LETTER.test(token)) {
-      if (BREAKS.has(token) || /^\p{N}/u.test(token)) return 'none';
-      if (token === '.' && !ABBREVIATIONS.has(tokens[index - 1]?.toLowerCase() ?? '')) return 'none';
-      isDirect &&= token !== '?' && token !== ',';
+      if (BREAKS.has(token) || NUMBER.test(token) || (token === '.' && !ABBREVIATIONS.has(previous))) return 'none';
+      passed.isBroken ||= token === '?' || token === ',';
       continue;
     }
-    const previous = tokens[index - 1]?.toLowerCase() ?? '';
-    if (isCall(before, tokens, index)) return 'none';
-    if (NOUNS.has(token) || (NUMBER_WORDS.has(token) && OWNERS.has(previous))) return 'named';
-    if (VERBS.has(token) && !OTHER_NUMBERS.has(previous)) return isDirect ? 'called directly' : 'called';
-    if (OTHER_NUMBERS.has(token) || ++between > MOST_BETWEEN) return 'none';
-    isDirect &&= LINKS.has(token);
+    if (index === tokens.length - 2 && tokens[index + 1] === ':' && LABELS.has(token)) return 'called';
+    const context = isCall(before, tokens, index) ? 'none' : contextOf(token, previous, passed);
+    if (context !== undefined) return context;
+    passed.words++;
+    if (!LINKS.has(token) && !OWNERS.has(token)) passed.unknown++;
+    passed.isTowards ||= TOWARDS.has(token);
   }
   return 'none';
+}
+
+/** What stands between a word and the number. */
+interface Passed {
+  words: number;
+  unknown: number;
+  isTowards: boolean;
+  isBroken: boolean;
+}
+
+/** What a word says; `undefined` when it says nothing, so that the words before it count. */
+function contextOf(token: string, previous: string, passed: Passed): PhoneContext | undefined {
+  if (NOUNS.has(token) || (NUMBER_WORDS.has(token) && OWNERS.has(previous))) return 'named';
+  const isVerb = VERBS.has(token) || (passed.isTowards && LOOSE_VERBS.has(token));
+  if (isVerb && !OTHER_NUMBERS.has(previous)) return passed.unknown === 0 && !passed.isBroken ? 'called directly' : 'called';
+  const isFar = passed.words >= MOST_BETWEEN || (passed.unknown >= MOST_UNKNOWN && !LINKS.has(token));
+  return OTHER_NUMBERS.has(token) || isFar ? 'none' : undefined;
 }
 
 /** `dial(1000000)`, in a program: the last word, and a parenthesis that touches it. */
 const isCall = (before: string, tokens: readonly string[], index: number): boolean => index === tokens.length - 2 && tokens[index + 1] === '(' && before.endsWith(`${tokens[index]}(`);
 
-const AFTERWARDS = /^\s{0,2}[(,–-]?\s{0,2}(?:is |are |was )?(?:my |the |our |his |her |your )?(?:new |old |work |home |office )?(?:mobile|cell|phone|telephone|fax|handy|portable|móvil|tel|landline|whatsapp)(?!\p{L})/iu;
+const AFTERWARDS =
+  /^\s{0,2}[(,–-]?\s{0,2}(?:(?:is|are|was) )?(?:(?:my|the|our|his|her|your) )?(?:(?:new|old|work|home|office) )?(?:mobile|cell|phone|telephone|fax|handy|portable|móvil|tel|landline|whatsapp)(?: number| no)?\.?(?=\s{0,2}(?:[),.;:!?\n]|$|and |or |but |so |if |now))/iu;
 
-/** `467 3395 (mobile)`, `467 3395 is my phone number`. */
-export function isCalledPhoneAfter(after: string): boolean {
-  return AFTERWARDS.test(after);
+const CALLS = /^ (?:is|was|keeps|kept|has been|just|isn['’]t|doesn['’]t|didn['’]t|won['’]t)(?: not| no longer)? (?:calling|ringing|answering|answer|texting|called|rang|texted|reachable|unreachable|disconnected)(?!\p{L})/u;
+
+/** `467 3395 (mobile)`, `467 3395 is my phone number`; when it is grouped also `467 3395 keeps calling`. */
+export function isCalledPhoneAfter(after: string, isGrouped: boolean): boolean {
+  return AFTERWARDS.test(after) || (isGrouped && CALLS.test(after));
 }
 
 /** What may follow a telephone number in a sentence. Any other word in small letters is what a quantity counts. */

@@ -16,10 +16,19 @@ interface Piece {
   readonly isFirst: boolean;
 }
 
+/** What the text holds before a run, in code units. */
+interface Before {
+  numberEnd: number;
+  phoneEnd: number;
+}
+
 /** The worst that separates the parts of one number comes last; a row that is no number is taken apart at the worst. */
 const SEPARATION: readonly Gap[] = ['wide', 'slash', 'open', 'space'];
 const MOST_DIGITS = 15;
 const EXTENSION = /[\s,;]{0,2}(?:x|ext\.?|extn\.?|extension|durchwahl|poste)[\s.:]{0,2}\d{1,6}(?!\w)/iy;
+
+/** What stands between two telephone numbers of a list. */
+const NEXT_PHONE = /^(?:\s{0,2}[,;/&|]\s{0,2}|\s(?:or|and|oder|und|ou|et|o|y|e|i|lub)\s)$/;
 
 /**
  * Telephone numbers: international ones by their country calling code, North American and trunk-prefixed national ones by
@@ -27,12 +36,13 @@ const EXTENSION = /[\s,;]{0,2}(?:x|ext\.?|extn\.?|extension|durchwahl|poste)[\s.
  */
 export function detectPhones(text: string, runs: readonly NumberRun[]): PiiSpan[] {
   const spans: PiiSpan[] = [];
-  let searchedTo = 0;
+  const before: Before = { numberEnd: 0, phoneEnd: -1 };
   for (const run of runs) {
     if (run.isTable) continue;
     const found = run.prefix.includes('+') ? internationalIn(text, run) : undefined;
-    for (const span of found === undefined ? phonesIn(text, run, pieceOf(text, run, 0, run.groups.length), searchedTo) : [found]) spans.push(span);
-    searchedTo = run.groups.at(-1)!.end;
+    for (const span of found === undefined ? phonesIn(text, run, pieceOf(text, run, 0, run.groups.length), before) : [found]) spans.push(span);
+    before.numberEnd = run.groups.at(-1)!.end;
+    before.phoneEnd = spans.at(-1)?.end ?? -1;
   }
   return spans;
 }
@@ -71,9 +81,9 @@ function pieceOf(text: string, run: NumberRun, from: number, to: number): Piece 
 }
 
 /** The piece itself when it is a number, else those among its parts that are. */
-function phonesIn(text: string, run: NumberRun, piece: Piece, searchedTo: number): PiiSpan[] {
+function phonesIn(text: string, run: NumberRun, piece: Piece, before: Before): PiiSpan[] {
   if (piece.digits.length < 7) return [];
-  const span = phoneOf(text, piece, searchedTo);
+  const span = phoneOf(text, piece, before);
   if (span !== undefined) return [span];
   const worst = SEPARATION.find((gap) => piece.gaps.includes(gap));
   // A row of single spaces is one number or none: a part of it would be a part of a list.
@@ -83,18 +93,18 @@ function phonesIn(text: string, run: NumberRun, piece: Piece, searchedTo: number
   let from = 0;
   for (let index = 0; index <= piece.gaps.length; index++) {
     if (index < piece.gaps.length && piece.gaps[index] !== worst) continue;
-    spans.push(...phonesIn(text, run, pieceOf(text, run, offset + from, offset + index + 1), searchedTo));
+    spans.push(...phonesIn(text, run, pieceOf(text, run, offset + from, offset + index + 1), before));
     from = index + 1;
   }
   return spans;
 }
 
-function phoneOf(text: string, piece: Piece, searchedTo: number): PiiSpan | undefined {
+function phoneOf(text: string, piece: Piece, before: Before): PiiSpan | undefined {
   const isEnclosed = piece.isOpened && piece.gaps.includes('close');
   const start = piece.groups[0]!.start - (isEnclosed ? 1 : 0);
   const end = withExtension(text, piece.groups.at(-1)!.end);
   if (touchesWord(text, start, end) || startsWithDate(piece)) return undefined;
-  const isPhone = (isShaped(piece) && standsAlone(text, start, end)) || isMentioned(text, piece, start, end, searchedTo);
+  const isPhone = (isShaped(piece) && standsAlone(text, start, end)) || isMentioned(text, piece, start, end, before);
   return isPhone ? { start, end, type: 'PHONE' } : undefined;
 }
 
@@ -122,7 +132,7 @@ function withExtension(text: string, end: number): number {
 /** Shapes that hardly anything but a telephone number has. */
 function isShaped(piece: Piece): boolean {
   if (piece.sizes.length < 2) return false;
-  return isNorthAmerican(piece) || isDialledAbroad(piece) || isTrunkPrefixed(piece) || hasAreaInParentheses(piece);
+  return isNorthAmerican(piece) || isDialledAbroad(piece) || isTrunkPrefixed(piece) || isTrunkPrefixedByEight(piece) || hasAreaInParentheses(piece);
 }
 
 /** `905-674-3793`, `(905) 674-3793`, `1 905 674 3793`. */
@@ -134,18 +144,31 @@ function isNorthAmerican({ sizes, digits, gaps }: Piece): boolean {
 }
 
 /** `001-253-366-9781`, `0044 20 7946 0958`. */
-function isDialledAbroad({ groups, digits }: Piece): boolean {
-  return groups.length > 1 && digits.startsWith('00') && digits.length >= 11 && isInternational(digits.slice(2), true);
+function isDialledAbroad({ sizes, digits }: Piece): boolean {
+  return sizes[0]! > 1 && digits.startsWith('00') && digits.length >= 11 && isInternational(digits.slice(2), true);
 }
 
 /** A zero leads to another place of the country: `0494 92 82 32`, `03.93.92.16.85`, `(021) 0025-967`, `0351 / 1234567`. */
-function isTrunkPrefixed({ sizes, digits, gaps }: Piece): boolean {
+function isTrunkPrefixed(piece: Piece): boolean {
+  const { sizes, digits, gaps } = piece;
   const [first = 0, ...rest] = sizes;
-  if (rest.length === 0 || first < 2 || first > 5 || !/^0[1-9]/.test(digits)) return false;
-  if (digits.length < (first === 2 && rest.length === 1 ? 10 : 9) || digits.length > 12 || Math.min(...rest) < 2) return false;
+  if (rest.length === 0 || first > 5 || (first < 2 && gaps[0] !== 'close') || !/^0[1-9]/.test(digits)) return false;
+  const isCodeLike = (first === 2 && rest.length === 1) || gaps.every((gap) => gap === 'dash');
+  if (digits.length < (isCodeLike ? 10 : 9) || digits.length > 12 || Math.min(...rest) < 2) return false;
   const inner = gaps[0] === gaps.at(-1) ? gaps : gaps.slice(1);
-  if (inner.some((gap) => gap !== inner[0])) return false;
+  if (inner.some((gap) => gap !== inner[0]) || isRowOfPairs(piece)) return false;
   return !hasSizes(sizes, 3, 2, 4) && !hasSizes(sizes, 4, 4, 4) && !hasSizes(sizes, 3, 3, 3, 3);
+}
+
+/** Pairs other than the five of a French number, or five that count up: `01 02 03 04 05`. */
+function isRowOfPairs({ sizes, digits }: Piece): boolean {
+  if (sizes.some((size) => size !== 2)) return false;
+  return sizes.length !== 5 || sizes.every((_, index) => Number(digits.slice(index * 2, index * 2 + 2)) === Number(digits.slice(0, 2)) + index);
+}
+
+/** The Russian trunk prefix: `8 (495) 123-45-67`. */
+function isTrunkPrefixedByEight({ sizes, digits }: Piece): boolean {
+  return digits.startsWith('8') && hasSizes(sizes, 1, 3, 3, 2, 2);
 }
 
 /** An area code in parentheses, with no number before it, as journals have: `(99) 645-791`, `(11) 4706-6184`, `(11) 98765-4321`. */
@@ -158,14 +181,15 @@ function hasAreaInParentheses({ sizes, gaps, digits, isOpened, isFirst }: Piece)
 }
 
 /** Seven to fifteen digits that the words beside them call a telephone number. */
-function isMentioned(text: string, piece: Piece, start: number, end: number, searchedTo: number): boolean {
+function isMentioned(text: string, piece: Piece, start: number, end: number, before: Before): boolean {
   const { digits, sizes, gaps } = piece;
   if (digits.length > MOST_DIGITS || Math.min(...sizes) < 2 || /^(\d)\1*$/.test(digits) || digits.endsWith('00000')) return false;
   if (sizes.length === 4 && Math.max(...sizes) <= 3 && gaps.every((gap) => gap === 'dot')) return false; // an IP address
   if (isDigit(text.charCodeAt(end + 1)) && /[,:]/.test(text[end] ?? '')) return false; // 1234567,89
   const after = hasLetterWithin(text, end, 5) ? text.slice(end, end + 32) : text.slice(end, end + 2);
-  if (after.length > 2 && isCalledPhoneAfter(after)) return true;
-  const context = phoneContext(text.slice(Math.max(searchedTo, start - CONTEXT_REACH), start));
+  if (after.length > 2 && isCalledPhoneAfter(after, sizes.length > 1)) return true;
+  if (start - before.phoneEnd <= 8 && before.phoneEnd > 0 && NEXT_PHONE.test(text.slice(before.phoneEnd, start))) return sizes.length > 1 || digits.length > 8;
+  const context = phoneContext(text.slice(Math.max(before.numberEnd, start - CONTEXT_REACH), start));
   if (context === 'named') return !isQuantity(after) || sizes.length > 1;
   if (context === 'none' || isQuantity(after)) return false;
   return context === 'called directly' || sizes.length > 1;

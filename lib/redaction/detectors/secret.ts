@@ -82,16 +82,18 @@ function* assignedSecrets(text: string): Generator<PiiSpan> {
     const name = match[1]!.toLowerCase();
     const before = text.slice(Math.max(0, match.index - 12), match.index);
     if ((name === 'key' && !SECRET_KEY.test(before)) || (name === 'token' && !SECRET_TOKEN.test(before))) continue;
-    const value = match[2]!.replace(/[.:!?]{1,4}$/, '');
+    const value = match[2]!.replace(/[.:]{1,4}$/, '');
     const start = match.index + match[0].length - match[2]!.length;
     if (looksRandom(value, name.startsWith('p') ? 8 : 16)) yield secret(start, start + value.length);
   }
 }
 
-/** Letters and digits mixed, as people and machines make secrets, and names, calls and placeholders are not. */
+/** A reference, a type, an address or a place for a secret: what programs and their documentation have instead of one. */
+const NOT_A_SECRET = /\$|\*\*|\.\.\.|…|^(?:https?|file):|process\.env|os\.environ|^(?:[a-z_]\w*\.)+[a-z_]\w*(?:[-+]\d+)?$|^(?:u?int|float|big(?:u?int)?)\d+|^(?:your|my|example|placeholder|x{4})/i;
+
+/** Letters and digits mixed, as people and machines make secrets. */
 function looksRandom(value: string, shortest: number): boolean {
-  if (value.length < shortest || /\$|\*\*|\.\.\.|^(?:https?|file):|process\.env|os\.environ/i.test(value)) return false;
-  return /\d/.test(value) && /[a-z]/i.test(value) && !/^(?:[A-Za-z_]+\.)+[A-Za-z_]\w*$/.test(value) && !/^(?:your|my|example|placeholder|x{4})/i.test(value);
+  return value.length >= shortest && /\d/.test(value) && /[a-z]/i.test(value) && !NOT_A_SECRET.test(value);
 }
 
 const secret = (start: number, end: number): PiiSpan => ({ start, end, type: 'SECRET' });
