@@ -5,6 +5,7 @@
 // A labelled value is found when spans of any type cover each of its letters and digits.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { measurePii } from './pii-measure.mjs';
 
 const USAGE = `npm run eval:pii -- [--misses] FILE...
   FILE      texts as JSON lines: {"text": "mail a@example.com", "spans": [{"start": 5, "end": 18, "type": "EMAIL"}]}
@@ -60,68 +61,27 @@ function readText(line, place) {
   return { text, spans, label: String(label) };
 }
 
-const overlaps = (a, b) => a.start < b.end && b.start < a.end;
-
-function isCovered(text, { start, end }, found) {
-  for (let at = start; at < end; ) {
-    const character = String.fromCodePoint(text.codePointAt(at));
-    if (/[\p{L}\p{N}]/u.test(character) && !found.some((span) => span.start <= at && at < span.end)) return false;
-    at += character.length;
-  }
-  return true;
-}
-
-function evaluate(texts, detect, known) {
-  const types = new Map(known.map((type) => [type, { type, labelled: 0, found: 0, predicted: 0, right: 0 }]));
-  const outside = [];
-  const missed = [];
-  const negatives = new Map();
-  let ms = 0;
-  for (const { text, spans, label } of texts) {
-    const startedAt = performance.now();
-    const predictions = detect(text);
-    ms += performance.now() - startedAt;
-    for (const span of spans.filter(({ type }) => types.has(type))) {
-      const row = types.get(span.type);
-      row.labelled++;
-      if (isCovered(text, span, predictions)) row.found++;
-      else missed.push(`${span.type} ${JSON.stringify(text.slice(span.start, span.end))}`);
-    }
-    for (const span of predictions) {
-      const row = types.get(span.type);
-      row.predicted++;
-      const labels = spans.filter((one) => overlaps(one, span));
-      if (labels.some(({ type }) => type === span.type)) row.right++;
-      if (labels.length === 0) outside.push(`${span.type} ${JSON.stringify(text.slice(span.start, span.end))} in ${JSON.stringify(text.slice(0, 100))}`);
-    }
-    if (spans.length > 0) continue;
-    const kind = label.startsWith('randid') ? 'random ids' : 'texts without labels';
-    const count = negatives.get(kind) ?? { texts: 0, flagged: 0 };
-    negatives.set(kind, { texts: count.texts + 1, flagged: count.flagged + (predictions.length > 0 ? 1 : 0) });
-  }
-  return { rows: [...types.values()], outside, missed, negatives, ms };
-}
-
 const share = (part, whole) => (whole === 0 ? '-' : (part / whole).toFixed(3));
 
 const { values, positionals } = readArguments();
 if (positionals.length === 0) refuse('no file given');
+const files = positionals.map((file) => ({ file, texts: readTexts(file) }));
 const { detectBuiltIn, BUILT_IN_ENTITIES } = await readLibrary();
-for (const file of positionals) {
-  const texts = readTexts(file);
-  const detect = (text) => detectBuiltIn(text, BUILT_IN_ENTITIES);
-  const warmUp = texts.slice(0, 200);
-  for (const { text } of warmUp) detect(text);
-  const { rows, outside, missed, negatives, ms } = evaluate(texts, detect, BUILT_IN_ENTITIES);
+const detect = (text) => detectBuiltIn(text, BUILT_IN_ENTITIES);
+for (const { texts } of files) for (const { text } of texts.slice(0, 200)) detect(text); // warm up
+
+for (const { file, texts } of files) {
+  const { rows, outside, missed, negatives, ms } = measurePii(texts, detect, BUILT_IN_ENTITIES);
   const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
   console.log(`${file}: ${texts.length} texts, ${characters} characters, ${ms.toFixed(1)} ms`);
-  console.table(
-    rows
-      .filter(({ labelled, predicted }) => labelled + predicted > 0)
-      .map(({ type, labelled, found, predicted, right }) => ({ type, labelled, found, recall: share(found, labelled), spans: predicted, precision: share(right, predicted) })),
-  );
+  const shown = rows.filter(({ labelled, predicted }) => labelled + predicted > 0);
+  if (shown.length > 0) {
+    console.table(
+      Object.fromEntries(shown.map(({ type, labelled, found, predicted, right }) => [type, { labelled, found, recall: share(found, labelled), spans: predicted, precision: share(right, predicted) }])),
+    );
+  }
   console.log(`spans outside every label: ${outside.length}`);
-  for (const [kind, { texts: count, flagged }] of negatives) console.log(`${kind}: ${flagged} of ${count} flagged (${((flagged / count) * 100).toFixed(1)} %)`);
+  for (const { kind, texts: count, flagged } of negatives) console.log(`${kind}: ${flagged} of ${count} flagged (${((flagged / count) * 100).toFixed(1)} %)`);
   if (values.misses) for (const line of [...missed.map((one) => `missed ${one}`), ...outside.map((one) => `outside ${one}`)]) console.log(line);
   console.log('');
 }

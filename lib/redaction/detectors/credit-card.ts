@@ -10,7 +10,7 @@ interface Issuer {
 }
 
 const issuer = (from: number, to: number, ...lengths: readonly number[]): Issuer => ({ from, to, lengths });
-const MAESTRO = [5018, 5020, 5038, 5893, 6304, 6390, 6759, 6761, 6762, 6763, 604];
+const MAESTRO = [5018, 5019, 5020, 5038, 5893, 6304, 6390, 6759, 6761, 6762, 6763, 604];
 
 const ISSUERS: readonly Issuer[] = [
   issuer(4000, 4999, 13, 16, 19), // Visa
