@@ -8,6 +8,7 @@ import { EncryptedEntries } from '../dist/esm/stores/entry-format.js';
 import { decoratedApp } from './apps.mjs';
 import { batches } from './batches.mjs';
 import { measure, percentile } from './measure.mjs';
+import { piiDetectors } from './pii.mjs';
 import { copyOf, REQUESTS, response } from './workloads.mjs';
 
 // Lower bound: what the least a cache could do costs in the same run. A key is JSON.stringify and one SHA-256,
@@ -233,3 +234,4 @@ await sqliteHits();
 await privacy();
 await replays();
 console.table(rows);
+await piiDetectors();

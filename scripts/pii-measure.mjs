@@ -2,7 +2,7 @@
 
 /**
  * @typedef {{ start: number, end: number, type: string }} Span
- * @typedef {{ text: string, spans: Span[], label: string }} LabelledText
+ * @typedef {{ text: string, spans: Span[], label?: string }} LabelledText
  */
 
 const overlaps = (a, b) => a.start < b.end && b.start < a.end;
@@ -34,7 +34,7 @@ export function measurePii(texts, detect, types) {
   /** @type {Map<string, { kind: string, texts: number, flagged: number }>} */
   const negatives = new Map();
   let ms = 0;
-  for (const { text, spans, label } of texts) {
+  for (const { text, spans, label = '' } of texts) {
     const startedAt = performance.now();
     const predictions = detect(text);
     ms += performance.now() - startedAt;

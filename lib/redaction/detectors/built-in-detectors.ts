@@ -1,41 +1,52 @@
 import type { PiiDetector, PiiSpan, PiiType } from '../pii-types.js';
-import { detectCreditCards } from './credit-card.js';
+import { creditCardsInto } from './credit-card.js';
 import { detectEmails } from './email.js';
 import { detectIbans } from './iban.js';
 import { detectIpAddresses } from './ip-address.js';
 import { mergeSpans } from './merge-spans.js';
-import { numberRuns, type NumberRun } from './number-runs.js';
-import { detectPhones } from './phone.js';
+import { visitNumberRuns, type RunVisitor } from './number-runs.js';
+import { phonesInto } from './phone.js';
 import { detectSecrets } from './secret.js';
-import { detectSocialSecurityNumbers } from './social-security-number.js';
+import { socialSecurityNumbersInto } from './social-security-number.js';
 
 /** Counts up whenever a detector finds something else than before: what was stored under the old one is not looked up any more. */
 const VERSION = 1;
 
-type Detect = (text: string, runs: () => readonly NumberRun[]) => PiiSpan[];
-
-const DETECTORS: ReadonlyMap<PiiType, Detect> = new Map<PiiType, Detect>([
+/** What looks at the text itself. */
+const TEXT_DETECTORS: ReadonlyMap<PiiType, (text: string) => PiiSpan[]> = new Map<PiiType, (text: string) => PiiSpan[]>([
   ['EMAIL', detectEmails],
-  ['PHONE', (text, runs) => detectPhones(text, runs())],
-  ['CREDIT_CARD', (text, runs) => detectCreditCards(text, runs())],
   ['IBAN', detectIbans],
-  ['SSN', (text, runs) => detectSocialSecurityNumbers(text, runs())],
   ['SECRET', detectSecrets],
   ['IP', detectIpAddresses],
+]);
+
+/** What looks at rows of digits, which are read once for all of them. */
+const NUMBER_DETECTORS: ReadonlyMap<PiiType, (spans: PiiSpan[], text: string) => RunVisitor> = new Map<PiiType, (spans: PiiSpan[], text: string) => RunVisitor>([
+  ['PHONE', phonesInto],
+  ['CREDIT_CARD', creditCardsInto],
+  ['SSN', socialSecurityNumbersInto],
 ]);
 
 /** What is found unless other entities are asked for. IP is left out: versions and sections look the same. */
 export const DEFAULT_ENTITIES: readonly PiiType[] = ['EMAIL', 'PHONE', 'CREDIT_CARD', 'IBAN', 'SSN', 'SECRET'];
 
 /** Every type the built-in detectors know. */
-export const BUILT_IN_ENTITIES: readonly PiiType[] = [...DETECTORS.keys()];
+export const BUILT_IN_ENTITIES: readonly PiiType[] = [...DEFAULT_ENTITIES, 'IP'];
 
 /** The spans of these types in a text, sorted and not overlapping (see {@link mergeSpans}). Types that are not built in are passed over. */
 export function detectBuiltIn(text: string, entities: Iterable<PiiType> = DEFAULT_ENTITIES): PiiSpan[] {
-  let runs: readonly NumberRun[] | undefined;
-  const runsOnce = (): readonly NumberRun[] => (runs ??= numberRuns(text));
   const spans: PiiSpan[] = [];
-  for (const type of new Set(entities)) for (const span of DETECTORS.get(type)?.(text, runsOnce) ?? []) spans.push(span);
+  const visitors: RunVisitor[] = [];
+  for (const type of new Set(entities)) {
+    for (const span of TEXT_DETECTORS.get(type)?.(text) ?? []) spans.push(span);
+    const visitor = NUMBER_DETECTORS.get(type)?.(spans, text);
+    if (visitor !== undefined) visitors.push(visitor);
+  }
+  if (visitors.length > 0) {
+    visitNumberRuns(text, (run) => {
+      for (const visit of visitors) visit(run);
+    });
+  }
   return mergeSpans(spans);
 }
 

@@ -1,6 +1,6 @@
 import type { PiiSpan } from '../pii-types.js';
 import { isWord } from './characters.js';
-import { digitsOf, sizeOf, type Gap, type NumberRun } from './number-runs.js';
+import { digitsOf, sizeOf, type Gap, type NumberRun, type RunVisitor } from './number-runs.js';
 
 /** What an issuer's cards start with, as a range of the first four digits, and how many digits they have. */
 interface Issuer {
@@ -35,6 +35,12 @@ const ISSUERS: readonly Issuer[] = [
   issuer(5600, 5899, 12, 13, 15, 16, 19), // Maestro
 ];
 
+/** By prefix: the lengths there are, as bits. */
+const LENGTHS = new Uint32Array(10_000);
+for (const { from, to, lengths } of ISSUERS) {
+  for (let prefix = from; prefix <= to; prefix++) for (const length of lengths) LENGTHS[prefix]! |= 1 << length;
+}
+
 /** How cards are printed, by the sizes of the groups. */
 const PRINTED: ReadonlyArray<readonly number[]> = [
   [4, 4, 4, 4, 3], // the longest first: the first sixteen digits of nineteen may pass as well
@@ -54,23 +60,21 @@ const LONGEST = 19;
 const MOST_GROUPS = 10;
 
 /** Card numbers: the issuer's prefix, one of its lengths, and Luhn's checksum. */
-export function detectCreditCards(text: string, runs: readonly NumberRun[]): PiiSpan[] {
-  const spans: PiiSpan[] = [];
-  for (const run of runs) {
+export function creditCardsInto(spans: PiiSpan[], text: string): RunVisitor {
+  return (run) => {
     for (let index = 0; index < run.groups.length; index++) {
       const count = cardAt(text, run, index);
       if (count === 0) continue;
       spans.push({ start: run.groups[index]!.start, end: run.groups[index + count - 1]!.end, type: 'CREDIT_CARD' });
       index += count - 1;
     }
-  }
-  return spans;
+  };
 }
 
 /** How many groups from `index` on are a card; 0 for none. */
 function cardAt(text: string, run: NumberRun, index: number): number {
   const size = sizeOf(run.groups[index]!);
-  if (size < 4 || size > LONGEST || !isPrefix(prefixAt(text, run.groups[index]!.start))) return 0;
+  if (size < 4 || size > LONGEST || LENGTHS[prefixAt(text, run.groups[index]!.start)] === 0) return 0;
   if (size >= SHORTEST) return isCard(text, run, index, 1) ? 1 : 0;
   if (size > 4 || run.isTable || run.groups.length > MOST_GROUPS) return 0;
   return PRINTED.find((sizes) => isPrintedLike(run, index, sizes) && isCard(text, run, index, sizes.length))?.length ?? 0;
@@ -86,19 +90,17 @@ function isCard(text: string, { groups, gaps }: NumberRun, index: number, count:
   const window = groups.slice(index, index + count);
   if (isWord(text.charCodeAt(window[0]!.start - 1)) || isWord(text.charCodeAt(window.at(-1)!.end))) return false;
   const digits = digitsOf(text, window);
-  return isIssued(digits) && !/^(\d)\1*$/.test(digits) && passesLuhn(digits);
+  return (LENGTHS[prefixAt(digits, 0)]! & (1 << digits.length)) !== 0 && !/^(\d)\1*$/.test(digits) && passesLuhn(digits);
 }
 
 /** A dot goes on with the same number, and a dash unless the digits are grouped by spaces. */
 const goesOn = (gap: Gap | undefined, inside: Gap | undefined): boolean => gap === 'dot' || (gap === 'dash' && inside !== 'space');
 
-const prefixAt = (text: string, at: number): number => Number(text.slice(at, at + 4));
-
-const isPrefix = (prefix: number): boolean => ISSUERS.some(({ from, to }) => prefix >= from && prefix <= to);
-
-function isIssued(digits: string): boolean {
-  const prefix = prefixAt(digits, 0);
-  return ISSUERS.some(({ from, to, lengths }) => prefix >= from && prefix <= to && lengths.includes(digits.length));
+/** The first four digits as a number. */
+function prefixAt(text: string, at: number): number {
+  let prefix = 0;
+  for (let offset = 0; offset < 4; offset++) prefix = prefix * 10 + text.charCodeAt(at + offset) - 48;
+  return prefix;
 }
 
 /** Luhn's checksum: every second digit from the right counts twice, its own digits added. */

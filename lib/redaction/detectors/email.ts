@@ -32,7 +32,11 @@ const SERVICE_LOCALS = new Set(['git', 'hg', 'svn']);
 /** E-mail addresses, found from the @ outwards. */
 export function detectEmails(text: string): PiiSpan[] {
   const spans: PiiSpan[] = [];
+  let nextDot = -1;
   for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
+    if (nextDot < at) nextDot = text.indexOf('.', at);
+    if (nextDot === -1) break;
+    if (nextDot - at > LONGEST_DOMAIN) continue;
     const start = startOfLocal(text, at);
     if (start === at) continue;
     const end = endOfDomain(text, at + 1);

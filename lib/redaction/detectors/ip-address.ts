@@ -4,8 +4,8 @@ import type { PiiSpan } from '../pii-types.js';
 const IPV4 = /(?<![\w.]|[a-z_]-)(?:\d{1,3}\.){3}\d{1,3}(?!\w|-[a-z]|\.\d)/gi;
 const IPV6 = /(?<![\w:.])[\da-f]{0,4}:[\da-f:]{1,39}(?![\w:])/gi;
 
-/** The end of what a name leaves in front of a number. */
-const IS_NAMED = /[\p{L}§/]\.?[\s:=#]{0,3}$/u;
+/** The last character of a name in front of a number. */
+const IS_NAMED = /[\p{L}§/]/u;
 
 /** What makes four numbers with dots a version or a place in a document. */
 const NAMED_NUMBER = /(?:\b(?:v|ver|version|versions|release|build|rev|revision|section|sections|sec|chapter|clause|paragraph|article|figure|table|step|appendix|oid|firmware|driver)\.?[\s:=#]{0,3}|§{1,2}\s?|\w\/)$/i;
@@ -20,15 +20,37 @@ function* ipv4Spans(text: string): Generator<PiiSpan> {
   if (!text.includes('.')) return;
   for (const { 0: found, index } of text.matchAll(IPV4)) {
     const end = index + found.length;
-    const octets = found.split('.').map(Number);
-    if (octets.some((octet) => octet > 255) || /(?:^|\.)0\d/.test(found) || namesNoMachine(octets)) continue;
-    if (isNamed(text, index) || (text[end] === '/' && isNetwork(octets, text.slice(end, end + 3)))) continue;
+    const octets = octetsOf(found);
+    if (octets === undefined || namesNoMachine(octets) || isNamed(text, index)) continue;
+    if (text[end] === '/' && isNetwork(octets, text.slice(end, end + 3))) continue;
     yield { start: index, end, type: 'IP' };
   }
 }
 
+/** Four numbers of at most 255, without leading zeros. */
+function octetsOf(address: string): readonly number[] | undefined {
+  const octets = [0, 0, 0, 0];
+  let place = 0;
+  let digits = 0;
+  for (let at = 0; at < address.length; at++) {
+    const code = address.charCodeAt(at);
+    if (code === 46) {
+      place++;
+      digits = 0;
+      continue;
+    }
+    if (digits++ > 0 && octets[place] === 0) return undefined;
+    octets[place] = octets[place]! * 10 + code - 48;
+    if (octets[place]! > 255) return undefined;
+  }
+  return octets;
+}
+
 function isNamed(text: string, at: number): boolean {
-  return IS_NAMED.test(text.slice(Math.max(0, at - 5), at)) && NAMED_NUMBER.test(text.slice(Math.max(0, at - NAME_REACH), at));
+  let end = at;
+  while (end > at - 4 && ' .:=#\t\n'.includes(text[end - 1] ?? '?')) end--;
+  const last = text[end - 1];
+  return last !== undefined && IS_NAMED.test(last) && NAMED_NUMBER.test(text.slice(Math.max(0, at - NAME_REACH), at));
 }
 
 function namesNoMachine([first, second, third, fourth]: readonly number[]): boolean {

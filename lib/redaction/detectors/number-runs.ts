@@ -27,19 +27,22 @@ export interface NumberRun {
 const FEWEST_DIGITS = 7;
 const MOST_GROUPS = 24;
 
-/** Every row of digits and separators with at least seven digits, in order. Linear: each code unit is looked at a few times at most. */
-export function numberRuns(text: string): NumberRun[] {
-  const runs: NumberRun[] = [];
+/** Takes one run after the other, in order. */
+export type RunVisitor = (run: NumberRun) => void;
+
+/**
+ * Shows every row of digits and separators with at least seven digits. Linear: each code unit is looked at a few times at most.
+ * Runs are handed out one by one and not collected, for a megabyte of digits would hold very many.
+ */
+export function visitNumberRuns(text: string, visit: RunVisitor): void {
   const { length } = text;
   for (let at = 0; at < length; at++) {
-    if (!isDigit(text.charCodeAt(at))) continue;
-    at = readRow(text, at, runs);
+    if (isDigit(text.charCodeAt(at))) at = visitRow(text, at, visit);
   }
-  return runs;
 }
 
 /** Reads one row of numbers from its first digit on, cut where it gets too long for one number; gives back where it ends. */
-function readRow(text: string, first: number, runs: NumberRun[]): number {
+function visitRow(text: string, first: number, visit: RunVisitor): number {
   const prefix = prefixBefore(text, first);
   let groups: DigitGroup[] = [];
   let gaps: Gap[] = [];
@@ -56,7 +59,7 @@ function readRow(text: string, first: number, runs: NumberRun[]): number {
       gaps.push(gap.kind);
     } else {
       isTable ||= gap !== undefined;
-      if (digits >= FEWEST_DIGITS) runs.push({ groups, gaps, prefix, isTable });
+      if (digits >= FEWEST_DIGITS) visit({ groups, gaps, prefix, isTable });
       [groups, gaps, digits] = [[], [], 0];
     }
     if (gap === undefined) return at;

@@ -1,7 +1,7 @@
 import type { PiiSpan } from '../pii-types.js';
 import { callingCodeOf } from './calling-codes.js';
 import { isAsciiLetter, isDigit } from './characters.js';
-import { digitsOf, touchesWord, type DigitGroup, type Gap, type NumberRun } from './number-runs.js';
+import { digitsOf, sizeOf, touchesWord, type DigitGroup, type Gap, type NumberRun, type RunVisitor } from './number-runs.js';
 import { CONTEXT_REACH, isCalledPhoneAfter, isQuantity, phoneContext } from './phone-context.js';
 
 /** Some groups of a run: a number, or a part of the row that may be one. */
@@ -34,17 +34,18 @@ const NEXT_PHONE = /^(?:\s{0,2}[,;/&|]\s{0,2}|\s(?:or|and|oder|und|ou|et|o|y|e|i
  * Telephone numbers: international ones by their country calling code, North American and trunk-prefixed national ones by
  * their shape, and digits of any shape when the words beside them say so.
  */
-export function detectPhones(text: string, runs: readonly NumberRun[]): PiiSpan[] {
-  const spans: PiiSpan[] = [];
+export function phonesInto(spans: PiiSpan[], text: string): RunVisitor {
   const before: Before = { numberEnd: 0, phoneEnd: -1 };
-  for (const run of runs) {
-    if (run.isTable) continue;
+  return (run) => {
+    if (run.isTable) return;
     const found = run.prefix.includes('+') ? internationalIn(text, run) : undefined;
-    for (const span of found === undefined ? phonesIn(text, run, pieceOf(text, run, 0, run.groups.length), before) : [found]) spans.push(span);
+    const phones = found === undefined ? phonesIn(text, run, pieceOf(text, run, 0, run.groups.length), before) : [found];
+    for (const phone of phones) {
+      spans.push(phone);
+      before.phoneEnd = phone.end;
+    }
     before.numberEnd = run.groups.at(-1)!.end;
-    before.phoneEnd = spans.at(-1)?.end ?? -1;
-  }
-  return spans;
+  };
 }
 
 /** The longest row of groups behind a `+` that is a number. */
@@ -69,11 +70,12 @@ function isInternational(digits: string, isGrouped: boolean): boolean {
 }
 
 function pieceOf(text: string, run: NumberRun, from: number, to: number): Piece {
-  const groups = run.groups.slice(from, to);
+  const isWhole = from === 0 && to === run.groups.length;
+  const groups = isWhole ? run.groups : run.groups.slice(from, to);
   return {
     groups,
-    gaps: run.gaps.slice(from, to - 1),
-    sizes: groups.map(({ start, end }) => end - start),
+    gaps: isWhole ? run.gaps : run.gaps.slice(from, to - 1),
+    sizes: groups.map(sizeOf),
     digits: digitsOf(text, groups),
     isOpened: text[groups[0]!.start - 1] === '(',
     isFirst: from === 0,

@@ -1,6 +1,6 @@
 import type { PiiSpan } from '../pii-types.js';
 import { isDash } from './characters.js';
-import { digitsOf, sizeOf, touchesWord, type NumberRun } from './number-runs.js';
+import { digitsOf, sizeOf, touchesWord, type NumberRun, type RunVisitor } from './number-runs.js';
 
 const MENTION = /(?<![a-z])(?:ssn|soc(?:ial)?\.?[\s_-]{0,2}sec(?:urity)?)(?![a-z])[^\d]{0,24}$/i;
 const MENTION_REACH = 48;
@@ -9,17 +9,15 @@ const MENTION_REACH = 48;
  * US social security numbers: 3-2-4 digits with dashes, of a range that was given out. Grouped by spaces or dots, or not at all,
  * they are nine digits like any others, so then the text before has to say what they are.
  */
-export function detectSocialSecurityNumbers(text: string, runs: readonly NumberRun[]): PiiSpan[] {
-  const spans: PiiSpan[] = [];
-  for (const run of runs) {
+export function socialSecurityNumbersInto(spans: PiiSpan[], text: string): RunVisitor {
+  return (run) => {
     for (let index = 0; index < run.groups.length; index++) {
       const count = numberAt(text, run, index);
       if (count === 0) continue;
       spans.push({ start: run.groups[index]!.start, end: run.groups[index + count - 1]!.end, type: 'SSN' });
       index += count - 1;
     }
-  }
-  return spans;
+  };
 }
 
 /** How many groups from `index` on are a number: three, one, or none. */

@@ -22,7 +22,7 @@ const { measurePii } = (await import(new URL('scripts/pii-measure.mjs', root).hr
 };
 
 const textsOf = (file: string): LabelledText[] =>
-  readFileSync(new URL(`test/fixtures/pii/${file}`, root), 'utf8').trim().split('\n').map((line) => ({ label: '', ...(JSON.parse(line) as LabelledText) }));
+  readFileSync(new URL(`test/fixtures/pii/${file}`, root), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as LabelledText);
 const measure = (texts: LabelledText[]): Measured => measurePii(texts, (text) => detectBuiltIn(text, BUILT_IN_ENTITIES), BUILT_IN_ENTITIES);
 
 /** The least share of the labelled values that has to be found. */
