@@ -850,4 +850,62 @@ export const mutants = [
     to: 'if (held.opened !== undefined)',
     noticedBy: ['integration/encryption'],
   },
+
+  // --- detectors: personal data missed, or plain text taken for it
+  {
+    name: 'detectors: any digits of a card issuer are a card',
+    file: 'redaction/detectors/credit-card.ts',
+    from: ' && passesLuhn(digits)',
+    to: '',
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
+  {
+    name: 'detectors: an IBAN needs no check digits',
+    file: 'redaction/detectors/iban.ts',
+    from: 'remainder !== 1 || ',
+    to: '',
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
+  {
+    name: 'detectors: social security numbers of ranges never given out',
+    file: 'redaction/detectors/social-security-number.ts',
+    from: '!/^(?:000|666|9)/.test(digits) && ',
+    to: '',
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
+  {
+    name: 'detectors: a number behind any word is a telephone number',
+    file: 'redaction/detectors/phone.ts',
+    from: "if (context === 'none' || isQuantity(after)) return false;",
+    to: '',
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
+  {
+    name: 'detectors: a quantity behind a verb is a telephone number',
+    file: 'redaction/detectors/phone.ts',
+    from: "context === 'none' || isQuantity(after)",
+    to: "context === 'none'",
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
+  {
+    name: 'detectors: overlapping spans keep the type of the first',
+    file: 'redaction/detectors/merge-spans.ts',
+    from: 'if (rank(span) < rank(winner)) winner = span;',
+    to: '',
+    noticedBy: ['unit/redaction/detectors/merge-spans'],
+  },
+  {
+    name: 'detectors: a key that was cut off is left in the text',
+    file: 'redaction/detectors/private-key.ts',
+    from: ': endOf(BODY, text, body);',
+    to: ': body;',
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
+  {
+    name: 'detectors: a name of a file is a mailbox',
+    file: 'redaction/detectors/email.ts',
+    from: 'if (FILE_ENDINGS.has(last.toLowerCase())) return undefined;',
+    to: '',
+    noticedBy: ['unit/redaction/detectors/cases'],
+  },
 ];
