@@ -35,7 +35,7 @@ const TOWARDS = words('at on to from me us him her them under via by unter au au
 const OTHER_NUMBERS = words(
   `id ids order orders invoice invoices code codes version versions line lines port ports error errors ticket tickets case cases ref reference model
   models serial account accounts card cards page pages row rows record records room rooms flight flights tracking sku isbn issn ean zip postcode part
-  product item batch lot policy claim passport licence license vat tax iban ssn bug issue pr commit build function method stack times about over than
+  product item batch lot policy claim passport licence license vat tax iban ssn bug issue pr commit build function method stack times about over than with sold worth cost costs
   nearly almost approximately roughly with chapter section article vote votes score salary price total amount sum population
   bestellung rechnung konto commande facture pedido factura ordine fattura`,
 );
@@ -118,7 +118,7 @@ export function isCalledPhoneAfter(after: string, isGrouped: boolean): boolean {
 const AFTER_A_NUMBER = words(
   `is are or and to for if when after before between ext please pls thanks asap at on from as anytime today tomorrow tonight now so but not because
   since until till i i'd i'm we he she they my it this that immediately again instead only regarding oder und wenn ou et o y e si se of en lub during
-  urgently directly by in via has have does did was keeps which who right first then later whenever any every where anymore either about`,
+  urgently directly by in via has have does did was keeps which who right first then later whenever any every where anymore either about doesn't isn't didn't won't can't cannot will would should belongs works`,
 );
 const UNIT = /^(?:%|\s?(?:€|\$|£|°|[kKMG]?[BbWm](?!\p{L})))/u;
 const NEXT_WORD = /^[ \t]([\p{L}'’]+)/u;

@@ -1,6 +1,6 @@
 import type { PiiSpan } from '../pii-types.js';
 import { callingCodeOf } from './calling-codes.js';
-import { isAsciiLetter, isDigit } from './characters.js';
+import { isAsciiLetter, isDigit, isWord } from './characters.js';
 import { digitsOf, sizeOf, touchesWord, type DigitGroup, type Gap, type NumberRun, type RunVisitor } from './number-runs.js';
 import { CONTEXT_REACH, isCalledPhoneAfter, isQuantity, phoneContext } from './phone-context.js';
 
@@ -22,7 +22,7 @@ interface Before {
   phoneEnd: number;
 }
 
-/** The worst that separates the parts of one number comes last; a row that is no number is taken apart at the worst. */
+/** What separates numbers rather than the parts of one, the strongest first: there a row that is no number is taken apart. */
 const SEPARATION: readonly Gap[] = ['wide', 'slash', 'open', 'space'];
 const MOST_DIGITS = 15;
 const EXTENSION = /[\s,;]{0,2}(?:x|ext\.?|extn\.?|extension|durchwahl|poste)[\s.:]{0,2}\d{1,6}(?!\w)/iy;
@@ -54,7 +54,8 @@ function internationalIn(text: string, { groups, gaps, prefix }: NumberRun): Pii
   if (/[\w)]/.test(text[start - 1] ?? ' ')) return undefined;
   for (let count = groups.length; count > 0; count--) {
     if (gaps[count - 1] === 'dot' || !isInternational(digitsOf(text, groups.slice(0, count)), count > 1)) continue;
-    return { start, end: withExtension(text, groups[count - 1]!.end), type: 'PHONE' };
+    const end = withExtension(text, groups[count - 1]!.end);
+    if (!isWord(text.charCodeAt(end))) return { start, end, type: 'PHONE' };
   }
   return undefined;
 }
@@ -87,14 +88,14 @@ function phonesIn(text: string, run: NumberRun, piece: Piece, before: Before): P
   if (piece.digits.length < 7) return [];
   const span = phoneOf(text, piece, before);
   if (span !== undefined) return [span];
-  const worst = SEPARATION.find((gap) => piece.gaps.includes(gap));
+  const strongest = SEPARATION.find((gap) => piece.gaps.includes(gap));
   // A row of single spaces is one number or none: a part of it would be a part of a list.
-  if (worst === undefined || (worst === 'space' && piece.gaps.every((gap) => gap === 'space'))) return [];
+  if (strongest === undefined || (strongest === 'space' && piece.gaps.every((gap) => gap === 'space'))) return [];
   const offset = run.groups.indexOf(piece.groups[0]!);
   const spans: PiiSpan[] = [];
   let from = 0;
   for (let index = 0; index <= piece.gaps.length; index++) {
-    if (index < piece.gaps.length && piece.gaps[index] !== worst) continue;
+    if (index < piece.gaps.length && piece.gaps[index] !== strongest) continue;
     spans.push(...phonesIn(text, run, pieceOf(text, run, offset + from, offset + index + 1), before));
     from = index + 1;
   }
