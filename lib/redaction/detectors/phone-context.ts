@@ -27,6 +27,8 @@ const LOOSE_VERBS = words(
   answering answered unanswered pick picks picked hang hung signal number numbers erreichen erreichbar melden appel touch speak buzz llamada número numéro numero nummer
   numer номер`,
 );
+/** What any number is called. One that is not grouped like a quantity is then most likely a telephone's. */
+const ANY_NUMBER = words('number numéro número numero nummer numer номер');
 /** Labels of a number in a signature or a table, with a colon behind. */
 const LABELS = words('t m f p h w o office home work main direct emergency reception helpline support private bureau büro domicile privat zentrale casa oficina ufficio');
 const TOWARDS = words('at on to from me us him her them under via by unter au auf al a em op på pod na по');
@@ -59,7 +61,7 @@ const BREAKS = new Set(';!{}@$€£%&+<\\');
 const ABBREVIATIONS = words('tel tlf telf ph mob tél τηλ тел моб no nr num');
 
 /** How sure the words in front make it that a telephone number follows. */
-export type PhoneContext = 'named' | 'called' | 'called directly' | 'none';
+export type PhoneContext = 'named' | 'called' | 'called directly' | 'numbered' | 'none';
 
 /** `before` ends where the number starts, and begins behind any number before it. */
 export function phoneContext(before: string): PhoneContext {
@@ -97,6 +99,7 @@ function contextOf(token: string, previous: string, passed: Passed): PhoneContex
   if (NOUNS.has(token) || (NUMBER_WORDS.has(token) && OWNERS.has(previous))) return 'named';
   const isVerb = VERBS.has(token) || (passed.isTowards && LOOSE_VERBS.has(token));
   if (isVerb && !OTHER_NUMBERS.has(previous)) return passed.unknown === 0 && !passed.isBroken ? 'called directly' : 'called';
+  if (ANY_NUMBER.has(token) && passed.unknown === 0 && !OTHER_NUMBERS.has(previous)) return 'numbered';
   const isFar = passed.words >= MOST_BETWEEN || (passed.unknown >= MOST_UNKNOWN && !LINKS.has(token));
   return OTHER_NUMBERS.has(token) || isFar ? 'none' : undefined;
 }
@@ -105,7 +108,7 @@ function contextOf(token: string, previous: string, passed: Passed): PhoneContex
 const isCall = (before: string, tokens: readonly string[], index: number): boolean => index === tokens.length - 2 && tokens[index + 1] === '(' && before.endsWith(`${tokens[index]}(`);
 
 const AFTERWARDS =
-  /^\s{0,2}[(,–-]?\s{0,2}(?:(?:is|are|was) )?(?:(?:my|the|our|his|her|your) )?(?:(?:new|old|work|home|office) )?(?:mobile|cell|phone|telephone|fax|handy|portable|móvil|tel|landline|whatsapp)(?: number| no)?\.?(?=\s{0,2}(?:[),.;:!?\n]|$|and |or |but |so |if |now))/iu;
+  /^\s{0,2}[(,–-]?\s{0,2}(?:(?:as|is|are|was|for) )?(?:(?:my|the|our|his|her|your|a) )?(?:(?:new|old|work|home|office|contact|current|primary) ){0,2}(?:mobile|cell|phone|telephone|fax|handy|portable|móvil|tel|landline|whatsapp)(?: number| no)?\.?(?=\s{0,2}(?:[),.;:!?\n]|$|and |or |but |so |if |now))/iu;
 
 const CALLS = /^ (?:is|was|keeps|kept|has been|just|isn['’]t|doesn['’]t|didn['’]t|won['’]t)(?: not| no longer)? (?:calling|ringing|answering|answer|texting|called|rang|texted|reachable|unreachable|disconnected)(?!\p{L})/u;
 

@@ -195,7 +195,13 @@ function isMentioned(text: string, piece: Piece, start: number, end: number, bef
   const context = phoneContext(text.slice(Math.max(before.numberEnd, start - CONTEXT_REACH), start));
   if (context === 'named') return !isQuantity(after) || sizes.length > 1;
   if (context === 'none' || isQuantity(after)) return false;
+  if (context === 'numbered' && isGroupedByThousands(piece)) return false;
   return context === 'called directly' || sizes.length > 1;
+}
+
+/** `12 345 678`, `1.234.567`. */
+function isGroupedByThousands({ sizes, gaps }: Piece): boolean {
+  return sizes.every((size, index) => (index === 0 ? size <= 3 : size === 3)) && gaps.every((gap) => gap === 'space' || gap === 'dot');
 }
 
 const hasSizes = (sizes: readonly number[], ...wanted: readonly number[]): boolean =>
