@@ -27,7 +27,11 @@ export type {
   LlmUsage,
   ModelConfig,
   UpstreamCall,
+  WrapCall,
 } from './core/types.js';
+export type {
+  PiiContext, PiiDetector, PiiMode, PiiOptions, PiiRedactor, PiiSpan, PiiType, RedactText, Redaction, TextRestorer,
+} from './core/pii.js';
 export type { Duration } from './core/duration.js';
 export type { KeyDifference } from './key/explain.js';
 export type { LlmCacheEvent, LlmCacheListener } from './observability/events.js';
@@ -49,6 +53,7 @@ export {
   LlmCacheMissError,
   LlmCacheStoreError,
   LlmProviderError,
+  PiiRedactionError,
   ScopeRequiredError,
   StreamLagError,
   UncacheableInputError,

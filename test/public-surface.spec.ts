@@ -15,6 +15,7 @@ const SURFACE: Record<string, string[]> = {
     'LlmCacheStoreError',
     'LlmProviderError',
     'LlmService',
+    'PiiRedactionError',
     'ScopeRequiredError',
     'StreamLagError',
     'UncacheableInputError',

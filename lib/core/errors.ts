@@ -7,7 +7,8 @@ export type LlmCacheErrorCode =
   | 'LLM_CACHE_PROVIDER_ANSWER'
   | 'LLM_CACHE_INVALIDATION'
   | 'LLM_CACHE_STORE'
-  | 'LLM_CACHE_STREAM_LAG';
+  | 'LLM_CACHE_STREAM_LAG'
+  | 'LLM_CACHE_PII_REDACTION';
 
 const MARKER = Symbol.for('nestjs-llm-cache:error');
 
@@ -149,6 +150,27 @@ export class StreamLagError extends LlmCacheError {
       'LLM_CACHE_STREAM_LAG',
       'This reader fell further behind the stream than maxEntryBytes. ' +
         'Read faster, raise maxEntryBytes, or call with noStore and noCache to have a stream of your own.',
+    );
+  }
+}
+
+/**
+ * The redactor failed, and the mode (`redact`, `pseudonymize`) does not let raw text go to the model, so nothing was called.
+ * What the redactor threw is not its `cause`: it may hold the text.
+ */
+export class PiiRedactionError extends LlmCacheError {
+  override readonly name = 'PiiRedactionError';
+  static override readonly expectedCode = 'LLM_CACHE_PII_REDACTION';
+
+  constructor(
+    /** The `id` of the redactor. */
+    readonly redactorId: string,
+    problem: string,
+  ) {
+    super(
+      'LLM_CACHE_PII_REDACTION',
+      `The redactor ${redactorId} ${problem}, so the model was not called. ` +
+        "Mend it, or allow raw text with pii: { mode: 'bypass' } or pii: false.",
     );
   }
 }

@@ -1,4 +1,5 @@
 import type { Duration } from './duration.js';
+import type { PiiOptions } from './pii.js';
 
 /** Model configuration in the provider's own words. Fields this module does not know take part in the key like the others. */
 export type ModelConfig = {
@@ -110,6 +111,8 @@ export interface CacheableContext {
 export interface CallOptions extends CacheControl {
   /** An extra gate for this call: it can only refuse. */
   cacheable?: CacheableFilter;
+  /** Personal data in this call: over the module's options; `false` looks for none. */
+  pii?: PiiOptions | false;
   /** Rejects this caller with `signal.reason`. The upstream call is cancelled when its last caller has aborted. */
   signal?: AbortSignal;
 }
@@ -118,6 +121,15 @@ export interface CallOptions extends CacheControl {
 export interface UpstreamCall {
   /** Aborts when no caller wants the answer any more. */
   signal: AbortSignal;
+}
+
+/** What the function of `LlmCache.wrap` is handed. */
+export interface WrapCall extends UpstreamCall {
+  /**
+   * The `input` of the key parts as the model may see it: in the modes `redact` and `pseudonymize` without personal data.
+   * There an answer is stored only if it was computed from this one.
+   */
+  readonly input: unknown;
 }
 
 /** What `LlmCache.invalidate` removes. With several fields, everything that matches any of them goes. */

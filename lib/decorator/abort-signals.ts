@@ -6,8 +6,8 @@ export interface SignalFree {
   signal: AbortSignal | undefined;
   /** The arguments as the key sees them: a signal cannot change the answer. */
   argsForKey: unknown[];
-  /** The arguments as the method gets them, with the signal that stands for all callers. */
-  argsWith: (shared: AbortSignal) => unknown[];
+  /** The arguments as the method gets them, redacted or not, with the signal that stands for all callers. */
+  argsWith: (shared: AbortSignal, redacted?: unknown[]) => unknown[];
 }
 
 /**
@@ -17,9 +17,9 @@ export interface SignalFree {
 export function takeSignal(args: unknown[]): SignalFree {
   let place = 0;
   while (place < args.length && signalAt(args, place) === undefined) place++;
-  if (place === args.length) return { signal: undefined, argsForKey: args, argsWith: () => args };
-  const argsWith = (shared: AbortSignal | undefined): unknown[] =>
-    args.with(place, args[place] instanceof AbortSignal ? shared : { ...(args[place] as object), signal: shared });
+  if (place === args.length) return { signal: undefined, argsForKey: args, argsWith: (_shared, redacted = args) => redacted };
+  const argsWith = (shared: AbortSignal | undefined, given: unknown[] = args): unknown[] =>
+    given.with(place, args[place] instanceof AbortSignal ? shared : { ...(given[place] as object), signal: shared });
   return { signal: signalIn(args[place]), argsForKey: argsWith(undefined), argsWith };
 }
 

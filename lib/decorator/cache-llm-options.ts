@@ -11,7 +11,9 @@ import {
   trueOrFalse,
 } from '../core/check-options.js';
 import type { Duration } from '../core/duration.js';
+import type { PiiOptions } from '../core/pii.js';
 import type { CacheableFilter, ModelConfig } from '../core/types.js';
+import { checkPiiOptions, piiOptions } from '../redaction/pii-options.js';
 
 /** What a decorated method returns, where its declaration does not tell. */
 export type ReturnKind = 'promise' | 'asyncIterable' | 'observable' | 'readableStream';
@@ -44,6 +46,8 @@ export interface CacheLlmOptions<
   cacheable?: CacheableFilter;
   /** Makes the class instance out of stored plain data. Without it answers that are class instances are not stored. */
   revive?: (plain: unknown) => unknown;
+  /** Personal data: over the module's options; `false` looks for none. The method gets its arguments redacted, and its result is restored. */
+  pii?: PiiOptions | false;
   /** What the method returns, where it can't be seen from the declaration. Only promises are cached. */
   returns?: ReturnKind;
   /** Run uncached where no LlmCacheModule is imported, instead of failing at start-up. */
@@ -62,7 +66,9 @@ export function checkCacheLlmOptions(owner: string, options: unknown): void {
     tags: either(stringList, aFunction),
     cacheable: aFunction,
     revive: aFunction,
+    pii: piiOptions,
     returns: oneOf('promise', 'asyncIterable', 'observable', 'readableStream'),
     optional: trueOrFalse,
   });
+  checkPiiOptions(owner, (options as CacheLlmOptions).pii);
 }

@@ -1,14 +1,14 @@
 import { stringList } from '../core/check-options.js';
 import { LlmCacheConfigError } from '../core/errors.js';
-import type { KeyParts, UpstreamCall } from '../core/types.js';
+import type { ModelConfig } from '../core/types.js';
 import { ambient } from '../engine/ambient.js';
-import type { MethodDefaults } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
+import type { Question } from '../engine/question.js';
 import { resultOf } from '../streaming/results.js';
-import { takeSignal } from './abort-signals.js';
+import { takeSignal, type SignalFree } from './abort-signals.js';
 import type { MethodHost } from './host.js';
 import { isStreamKind, streamKindOf } from './return-kind.js';
-import { call, identityOf, partsOf, runtimeOf, type CachedMethod } from './cached-method.js';
+import { call, callOf, identityOf, partsOf, runtimeOf, type CachedMethod, type MethodCall } from './cached-method.js';
 
 const interceptors = new WeakMap<LlmCache, CacheLlmInterceptor>();
 
@@ -36,21 +36,22 @@ export class CacheLlmInterceptor implements MethodHost {
     const { returns } = method;
     if (returns === 'other') return this.runBeside(method, instance, args);
     const { signal, argsWith, argsForKey } = takeSignal(args);
-    const { parts, defaults } = this.prepare(method, instance, argsForKey);
-    const run = ({ signal: shared }: UpstreamCall): unknown => Reflect.apply(method.original, instance, argsWith(shared));
-    if (isStreamKind(returns)) return resultOf(returns, this.llmCache.openerOf(parts, run, { signal }, defaults));
-    if (returns === 'promise' || ambient().control?.onlyIfCached) return this.llmCache.run(parts, run, { signal }, defaults);
+    const caller = { signal };
+    const question = this.questionOf(method, instance, argsForKey, argsWith);
+    if (isStreamKind(returns)) return resultOf(returns, this.llmCache.openerOf(question, caller));
+    if (returns === 'promise' || ambient().control?.onlyIfCached) return this.llmCache.run(question, caller);
     // The declaration does not say what the method returns, so its first call shows it.
-    const probed = this.llmCache.probe(parts, run, { signal }, defaults);
+    const probed = this.llmCache.probe(question, caller);
     if ('answer' in probed) {
       method.returns = 'promise';
       return probed.answer;
     }
     const { result } = probed;
+    const { parts } = question.about(question.given);
     const kind = streamKindOf(result);
     if (kind !== undefined) method.returns = kind;
     if (kind !== undefined && kind !== 'other') {
-      return resultOf(kind, this.llmCache.openerOf({ ...parts, stream: true }, () => result, { signal }, defaults));
+      return resultOf(kind, this.llmCache.openerOf({ ...question, produce: () => result }, caller));
     }
     if (kind === undefined && result !== undefined && result !== null) {
       this.llmCache.warnOnce(`${parts.name} runs uncached: it returned a value, not a promise. Make it async.`);
@@ -81,26 +82,36 @@ export class CacheLlmInterceptor implements MethodHost {
           'Give one of them a `name` of its own: @CacheLlm({ name: "..." }).',
       );
     }
+    this.llmCache.checkPii(method.options.pii);
     this.owners.set(identity, owner);
     const ofMethod = this.identities.get(method) ?? new WeakMap<object, string>();
     this.identities.set(method, ofMethod.set(runtime, identity));
     return identity;
   }
 
-  /** What the call is to the cache. Where that cannot be said, the call bypasses it. */
-  private prepare(method: CachedMethod, instance: object, args: unknown[]): { parts: KeyParts; defaults: MethodDefaults } {
+  /** What the call is to the cache: its arguments and model configuration leave, and the rest is derived from them. */
+  private questionOf(method: CachedMethod, instance: object, args: unknown[], argsWith: SignalFree['argsWith']): Question<MethodCall> {
+    return {
+      ...callOf(method, instance, args),
+      about: ({ input, model }) => this.describe(method, instance, input, model, args),
+      produce: ({ signal }, { input }) => Reflect.apply(method.original, instance, argsWith(signal, input === args ? undefined : input)),
+    };
+  }
+
+  /** Where it cannot be said what a call is to the cache, it bypasses it. */
+  private describe(method: CachedMethod, instance: object, args: unknown[], model: ModelConfig | undefined, raw: unknown[]): ReturnType<Question['about']> {
     const runtime = runtimeOf(instance);
     try {
       const name = this.claim(method, runtime);
       const { ttl, cacheable, revive, tags } = method.options;
       return {
-        parts: partsOf(method, instance, name, args),
+        parts: partsOf(method, instance, name, { input: args, model }, raw),
         defaults: {
           body: method.body,
           ttl,
           cacheable: cacheable && ((result, context) => call(cacheable, instance, [result, context])),
           revive: revive && ((plain) => call(revive, instance, [plain])),
-          tags: typeof tags === 'function' ? tagsFrom(call(tags, instance, args)) : tags,
+          tags: typeof tags === 'function' ? tagsFrom(call(tags, instance, raw)) : tags,
         },
       };
     } catch (error) {

@@ -1,6 +1,7 @@
 import { PARTS_OF } from '../core/parts-of.js';
 import { ignoreRejection, isThenable } from '../core/thenable.js';
-import type { KeyParts } from '../core/types.js';
+import type { KeyParts, ModelConfig } from '../core/types.js';
+import { partsOfQuestion, type Question } from '../engine/question.js';
 import { takeSignal } from './abort-signals.js';
 import type { CacheLlmOptions } from './cache-llm-options.js';
 import { isStreamKind, type KnownReturn } from './return-kind.js';
@@ -37,7 +38,11 @@ export function registerMethod(prototype: object, method: CachedMethod): void {
 
 function partsOfCall(this: object, property: string | symbol, args: unknown[]): KeyParts | undefined {
   const method = methodsOf(this).find((candidate) => candidate.property === property);
-  return method && partsOf(method, this, identityOf(method, runtimeOf(this).name), takeSignal(args).argsForKey);
+  if (method === undefined) return undefined;
+  const { argsForKey } = takeSignal(args);
+  const name = identityOf(method, runtimeOf(this).name);
+  const about = (leaving: MethodCall): ReturnType<Question['about']> => ({ parts: partsOf(method, this, name, leaving, argsForKey), defaults: {} });
+  return partsOfQuestion({ ...callOf(method, this, argsForKey), about, produce: () => undefined });
 }
 
 /** Every decorated method an instance can run, nearest first, overridden ones included. */
@@ -56,17 +61,43 @@ export function identityOf({ declaring, property, options }: CachedMethod, runti
   return runtime === declaring ? method : `${runtime}#${method}`;
 }
 
-/** The key parts of one call. @throws whatever a function in the options throws. */
-export function partsOf(method: CachedMethod, instance: unknown, name: string, args: readonly unknown[]): KeyParts {
+/** What of a call leaves for the model. */
+export interface MethodCall {
+  readonly input: unknown[];
+  readonly model: ModelConfig | undefined;
+}
+
+/** What is asked by a call. A model configuration that cannot be made out is told of where the parts are derived. */
+export function callOf(method: CachedMethod, instance: unknown, args: unknown[]): Pick<Question<MethodCall>, 'given' | 'pii'> {
+  const { model, pii } = method.options;
+  return { given: { input: args, model: typeof model === 'function' ? attempt(() => call(model, instance, args)) : model }, pii };
+}
+
+/**
+ * The key parts of one call.
+ * @param leaving what the method gets, without what a redactor took out
+ * @param raw its arguments as they came: tenants and tags are the caller's own
+ * @throws whatever a function in the options throws.
+ */
+export function partsOf(method: CachedMethod, instance: unknown, name: string, { input, model: given }: MethodCall, raw: readonly unknown[]): KeyParts {
   const { model, version, key, scope } = method.options;
+  if (typeof model === 'function' && given === undefined) call(model, instance, raw); // it threw, and says so again
   return {
     name,
     stream: isStreamKind(method.returns),
-    input: key === undefined ? withoutTrailingUndefined(args) : call(key, instance, args),
-    model: typeof model === 'function' ? call(model, instance, args) : model,
+    input: key === undefined ? withoutTrailingUndefined(input) : call(key, instance, input),
+    model: given,
     version,
-    scope: scope === undefined ? undefined : call(scope, instance, args),
+    scope: scope === undefined ? undefined : call(scope, instance, raw),
   };
+}
+
+function attempt<T>(run: () => T): T | undefined {
+  try {
+    return run();
+  } catch {
+    return undefined;
+  }
 }
 
 /** The class an instance is of, whatever its own fields say. */

@@ -19,7 +19,7 @@ export interface InnerReport {
 
 /** Refusals that say something about the answer itself, and so about whatever was made from it. */
 const INHERITED: ReadonlySet<RefusalReason> = new Set([
-  'empty', 'error', 'refusal', 'content-filter', 'truncated', 'unfinished', 'not-cacheable', 'invalidated',
+  'empty', 'error', 'refusal', 'content-filter', 'truncated', 'unfinished', 'not-cacheable', 'invalidated', 'pii', 'pii-error',
 ]);
 
 /**
@@ -51,6 +51,9 @@ export class CallFrame {
     readonly flight: WaitNode | undefined,
     readonly parent: CallFrame | undefined,
   ) {}
+
+  /** Placeholders in the question, where it was pseudonymised, and in those of the calls around. */
+  placeholders: ReadonlySet<string> | undefined;
 
   /** Set when the call has ended: what it left running, such as a timer, is no part of it any more. */
   ended = false;

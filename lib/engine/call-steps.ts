@@ -1,12 +1,12 @@
 import type { Clock } from '../core/clock.js';
-import type { CallOptions, KeyParts } from '../core/types.js';
 import type { Tiers } from '../stores/tiers.js';
-import { resolveCall, type Call, type Caller, type MethodDefaults } from './call.js';
-import type { Settings } from './engine-options.js';
+import type { Asked, Asking } from './asking.js';
+import type { Call, Caller } from './call.js';
 import type { EntryReader } from './entry-reader.js';
 import type { Landing } from './landing.js';
 import type { GroupVersions } from '../stores/group-versions.js';
 import type { Outcomes } from './outcomes.js';
+import type { Question } from './question.js';
 import type { Produce, Upstream } from './upstream.js';
 
 /** What came of a call, for another that asks the same. */
@@ -15,22 +15,22 @@ export type EarlierAnswer = Pick<Landing, 'usage' | 'refused' | 'latencyMs'>;
 /** A call taken step by step, for who looks many up at once and waits for a turn before calling upstream. */
 export class CallSteps {
   constructor(
-    private readonly settings: Settings,
     readonly clock: Clock,
+    private readonly asking: Asking,
     private readonly tiers: Tiers,
     private readonly reader: EntryReader,
     private readonly outcomes: Outcomes,
     private readonly upstream: Upstream,
     private readonly versions: GroupVersions,
-    /** The whole life of a resolved call. */
+    /** The whole life of a resolved call. Nothing is put back into its answer: that is each caller's own. */
     readonly answer: (call: Call, produce: Produce) => unknown,
     /** A store is not left open for work that goes on after `close`. */
     readonly tracked: <T>(work: Promise<T>) => Promise<T>,
-    private readonly split: (options: CallOptions) => [Caller, MethodDefaults],
   ) {}
 
-  resolve(parts: KeyParts, options: CallOptions): Call {
-    return resolveCall(this.settings, parts, ...this.split(options), this.clock.monotonic());
+  /** At once, unless a redactor takes its time. */
+  ask<Given>(question: Question<Given>, caller: Caller): Asked | Promise<Asked> {
+    return this.asking.ask(question, caller, this.clock.monotonic());
   }
 
   /** Reads the entries of many calls from each slow store at once; their look-ups share it. */

@@ -1,8 +1,8 @@
 import { isRecord, stringOrNumber } from '../core/check-options.js';
 import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
 import { durationMs } from '../core/duration.js';
-import { ignoreRejection } from '../core/thenable.js';
-import type { CacheableFilter, CacheControl, KeyParts, ModelConfig } from '../core/types.js';
+import type { PiiOptions, Redaction } from '../core/pii.js';
+import type { CacheableFilter, CacheControl, CallOptions, KeyParts, ModelConfig } from '../core/types.js';
 import { canonicalForm } from '../key/canonical-form.js';
 import { keyOf, type KeyDocument } from '../key/key.js';
 import { checkCacheControl, mergeCacheControl, NO_CONTROL, unite } from '../policy/cache-control.js';
@@ -11,6 +11,8 @@ import { chunkCodec, type ChunkCodec } from '../streaming/chunk-codec.js';
 import { ambient } from './ambient.js';
 import type { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
+import type { Privacy } from './privacy.js';
+import { resolveScope } from './resolve-scope.js';
 
 /** What a decorated method fixes for all its calls. Ambient and per-call control come after it. */
 export interface MethodDefaults {
@@ -25,6 +27,12 @@ export interface MethodDefaults {
   chunks?: boolean;
   /** Why this call has to bypass the cache. */
   bypass?: string;
+  /** What is done about personal data. */
+  privacy?: Privacy | undefined;
+  /** What it made of the question. */
+  redaction?: Redaction<unknown> | undefined;
+  /** See {@link Call.isFromRaw}. */
+  isFromRaw?: () => boolean;
 }
 
 /** What the caller of one call says about it. */
@@ -32,6 +40,19 @@ export interface Caller {
   control?: CacheControl | undefined;
   cacheable?: CacheableFilter | undefined;
   signal?: AbortSignal | undefined;
+  pii?: PiiOptions | false | undefined;
+  /** Why this call has to bypass the cache. */
+  bypass?: string;
+}
+
+/** The options of a call. Options that cannot be read make the call bypass the cache. */
+export function callerOf(options: CallOptions): Caller {
+  try {
+    const { signal, cacheable, pii, ...control } = options;
+    return { signal, cacheable, pii, control };
+  } catch {
+    return { bypass: 'its options cannot be read' };
+  }
 }
 
 /** One call with everything about it resolved. */
@@ -51,6 +72,12 @@ export interface Call {
   readonly body: MethodDefaults['body'];
   /** How chunks are written and read; `undefined` for a caller of a whole answer. */
   readonly chunks: ChunkCodec | undefined;
+  /** What is done about personal data. */
+  readonly privacy: Privacy | undefined;
+  /** What it made of the question. */
+  readonly redaction: Redaction<unknown> | undefined;
+  /** Whether its answer was computed from the raw question although the model must not see that. */
+  readonly isFromRaw: (() => boolean) | undefined;
   readonly signal: AbortSignal | undefined;
   /** The call this one is made inside. */
   readonly parent: CallFrame | undefined;
@@ -74,12 +101,12 @@ export function resolveCall(
 ): Call {
   const { frame, control: outer } = ambient();
   const control = withDefaults(mergeCacheControl(outer, caller.control), defaults);
-  let bypassReason = reasonToBypass(settings, control, defaults) ?? wrongSignal(caller.signal);
+  let bypassReason = reasonToBypass(settings, control, defaults.bypass ?? caller.bypass) ?? wrongSignal(caller.signal);
   let document: KeyDocument | undefined;
   let key: string | undefined;
   if (bypassReason === undefined) {
     try {
-      document = documentOf(settings, parts, control);
+      document = documentOf(settings, parts, control, defaults.privacy?.label);
       key = keyOf(document, settings.secret);
     } catch (error) {
       bypassReason = bypassReasonOf(error);
@@ -101,6 +128,9 @@ export function resolveCall(
     filters: filtersOf(settings.cacheable, defaults.cacheable, caller.cacheable),
     revive: defaults.revive,
     body: defaults.body,
+    privacy: defaults.privacy,
+    redaction: defaults.redaction,
+    isFromRaw: defaults.isFromRaw,
     chunks: defaults.chunks ? chunkCodec(defaults.revive) : undefined,
     signal: eitherSignal(frame?.signal, caller.signal instanceof AbortSignal ? caller.signal : undefined),
     parent: frame,
@@ -134,7 +164,7 @@ function filtersOf(module: MaybeFilter, method: MaybeFilter, caller: MaybeFilter
  * The document behind a key.
  * @throws UncacheableInputError, ScopeRequiredError or LlmCacheConfigError where `wrap` would bypass.
  */
-export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl): KeyDocument {
+export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl, redaction?: string): KeyDocument {
   if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
   checkParts(parts);
   if (parts.model !== undefined && !isConfig(parts.model)) throw new UncacheableInputError('model', 'not a plain object');
@@ -144,12 +174,13 @@ export function documentOf(settings: Settings, parts: KeyParts, control: CacheCo
   const input = requestInput(parts.input, settings.volatile);
   return {
     namespace: settings.namespace,
-    scope: resolveScope(settings, parts.scope),
+    scope: resolveScope(settings.scope, parts.scope),
     name: shortName(parts.name),
     provider: settings.providerId,
     versions: [settings.version, parts.version],
     sample: control.sample,
     stream: parts.stream,
+    redaction,
     model,
     input,
   };
@@ -197,9 +228,9 @@ export function eitherSignal(outer: AbortSignal | undefined, own: AbortSignal | 
   return outer === undefined || own === undefined ? (own ?? outer) : AbortSignal.any([outer, own]);
 }
 
-function reasonToBypass(settings: Settings, control: CacheControl, defaults: MethodDefaults): string | undefined {
+function reasonToBypass(settings: Settings, control: CacheControl, bypass: string | undefined): string | undefined {
   if (settings.mode === 'off') return 'off';
-  if (defaults.bypass !== undefined) return defaults.bypass;
+  if (bypass !== undefined) return bypass;
   if (control === NO_CONTROL) return undefined;
   try {
     checkCacheControl('CacheControl', control);
@@ -238,31 +269,6 @@ const STATEFUL = 'state kept by the provider';
 function refuseStateful(path: string, request: Record<string, unknown>): void {
   const field = statefulField(request);
   if (field !== undefined) throw new UncacheableInputError(`${path}.${field}`, STATEFUL);
-}
-
-function resolveScope({ scope: option }: Settings, given: KeyParts['scope']): string | number | undefined {
-  const named: unknown = isGiven(given) ? given : ambient().frame?.scope;
-  const scope: unknown = isGiven(named) ? named : callResolver(option);
-  if (!isGiven(scope)) {
-    if (option?.required) throw new ScopeRequiredError();
-    return undefined;
-  }
-  if (typeof scope === 'string' || Number.isFinite(scope)) return scope as string | number;
-  throw new UncacheableInputError('scope', 'neither a string nor a finite number');
-}
-
-function isGiven(scope: unknown): boolean {
-  return scope !== undefined && scope !== null && scope !== '';
-}
-
-function callResolver(option: Settings['scope']): unknown {
-  try {
-    const scope: unknown = option?.resolve();
-    ignoreRejection(scope);
-    return scope;
-  } catch {
-    throw new UncacheableInputError('scope', 'unknown, because scope.resolve threw');
-  }
 }
 
 export function controlTtlMs(settings: Settings, control: CacheControl): number | false {

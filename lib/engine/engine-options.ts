@@ -14,8 +14,10 @@ import {
   type OptionRules,
 } from '../core/check-options.js';
 import { durationMs, type Duration } from '../core/duration.js';
+import type { PiiOptions } from '../core/pii.js';
 import type { CacheableFilter, ModelConfig } from '../core/types.js';
 import { aSecret, Secret } from '../key/secret.js';
+import { checkPiiOptions, piiOptions } from '../redaction/pii-options.js';
 import { EncryptedEntries, plainEntries, type EntryFormat } from '../stores/entry-format.js';
 import { encryptionRules, type EncryptionOptions } from '../stores/key-ring.js';
 import { memoryStore } from '../stores/memory/index.js';
@@ -67,6 +69,8 @@ export interface EngineOptions {
   };
   /** When the last reader of a stream leaves: `'abort'` cancels it, `'finish'` lets it run to its end and stores it. @default 'abort' */
   onAbandon?: 'abort' | 'finish';
+  /** What is done about personal data in questions and answers; `false` says that none is looked for on purpose. @default none is looked for */
+  pii?: PiiOptions | false;
   /** Say once when a decorated method is answered with an entry that its code wrote before it was changed. @default true */
   warnOnChangedBody?: boolean;
 }
@@ -88,6 +92,7 @@ export const engineOptionRules: OptionRules<EngineOptions> = {
   maxEntryBytes: positiveInteger,
   singleFlight: { group: { timeout: timerDuration } },
   onAbandon: oneOf('abort', 'finish'),
+  pii: piiOptions,
   warnOnChangedBody: trueOrFalse,
 };
 
@@ -112,11 +117,13 @@ export interface Settings {
   followerTimeoutMs: number;
   onAbandon: 'abort' | 'finish';
   warnOnChangedBody: boolean;
+  pii: PiiOptions | false | undefined;
 }
 
 /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
 export function settingsOf(options: EngineOptions, providerId?: string): Settings {
   checkOptions<EngineOptions>('LlmCache', options, engineOptionRules);
+  checkPiiOptions('LlmCache', options.pii);
   const { ttl = '1d', storeTimeout = '250ms', singleFlight } = options;
   return {
     mode: options.mode ?? 'on',
@@ -137,5 +144,6 @@ export function settingsOf(options: EngineOptions, providerId?: string): Setting
     followerTimeoutMs: durationMs(singleFlight?.timeout ?? '60s')!,
     onAbandon: options.onAbandon ?? 'abort',
     warnOnChangedBody: options.warnOnChangedBody ?? true,
+    pii: options.pii,
   };
 }

@@ -1,40 +1,31 @@
 import { systemClock, type Clock } from '../core/clock.js';
 import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } from '../core/errors.js';
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
-import type { CallOptions, InvalidationTarget, KeyParts, UpstreamCall } from '../core/types.js';
+import { isThenable, ignoreRejection } from '../core/thenable.js';
+import type { CallOptions, InvalidationTarget, KeyParts, WrapCall } from '../core/types.js';
 import { differences, type KeyDifference } from '../key/explain.js';
 import { keyOf, type KeyDocument } from '../key/key.js';
 import { EventSource, type LlmCacheListener } from '../observability/events.js';
 import { Ledger, type LedgerTotals } from '../observability/ledger.js';
-import { mergeCacheControl } from '../policy/cache-control.js';
 import { GroupVersions } from '../stores/group-versions.js';
 import { Tier, type TierStats } from '../stores/tier.js';
 import { Tiers } from '../stores/tiers.js';
 import type { ChunkReader } from '../streaming/chunk-reader.js';
 import { resultOf, type OpenReader } from '../streaming/results.js';
-import { ambient } from './ambient.js';
 import { CallSteps } from './call-steps.js';
-import { documentOf, resolveCall, untilLeft, type Call, type Caller, type MethodDefaults } from './call.js';
+import { Asking, readWithOwnValues, withOwnValues, type Asked } from './asking.js';
+import { callerOf, resolveCall, untilLeft, type Call, type Caller } from './call.js';
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
 import { EntryReader, type Found } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
+import { inChunks, noFunction, wrappedQuestion, type Question } from './question.js';
 import { checkOwnKey, groupsToBump } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
 import { startUpAdvice } from './start-up-advice.js';
-import { tierListener } from './tier-listener.js';
 import { untilAborted } from './until-aborted.js';
 import { Streams } from './streams.js';
+import { tierListener } from './tier-listener.js';
 import { Upstream, type Produce } from './upstream.js';
-
-/** The options of a call in two parts. Options that cannot be read make the call bypass the cache. */
-function callerOf(options: CallOptions): [Caller, MethodDefaults] {
-  try {
-    const { signal, cacheable, ...control } = options;
-    return [{ signal, cacheable, control }, {}];
-  } catch {
-    return [{}, { bypass: 'its options cannot be read' }];
-  }
-}
 
 /** Counts since start, and how full each tier is. */
 export interface LlmCacheStats extends LedgerTotals {
@@ -57,6 +48,7 @@ export class LlmCache {
   private readonly versions: GroupVersions;
   private readonly reader: EntryReader;
   private readonly outcomes: Outcomes;
+  private readonly asking: Asking;
   private readonly upstream: Upstream;
   private readonly streams: Streams;
   /** @internal For batches. */
@@ -79,10 +71,11 @@ export class LlmCache {
     this.versions = GroupVersions.of(this.tiers.last, clock);
     this.reader = new EntryReader(settings.format, this.tiers, this.versions, clock, ledger, events);
     this.outcomes = new Outcomes(ledger, events, clock, settings.warnOnChangedBody);
+    this.asking = new Asking(settings, clock, this.outcomes);
     const writer = new EntryWriter(settings, this.tiers, clock, events);
     this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
     this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
-    this.steps = new CallSteps(settings, clock, this.tiers, this.reader, this.outcomes, this.upstream, this.versions, this.start.bind(this), this.tracked.bind(this), callerOf);
+    this.steps = new CallSteps(clock, this.asking, this.tiers, this.reader, this.outcomes, this.upstream, this.versions, this.start.bind(this), this.tracked.bind(this));
     this.stopListening = this.versions.onKeyRemoved((key) => {
       this.upstream.fence([], key);
       this.tiers.forget(key);
@@ -95,14 +88,15 @@ export class LlmCache {
    * about the cache makes a call fail that would succeed without it.
    *
    * @param key What the answer depends on.
-   * @param produce Computes the answer. Its signal aborts when no caller wants the answer any more.
+   * @param produce Computes the answer, of what {@link WrapCall} hands it.
    * @throws LlmCacheMissError with `onlyIfCached` and no stored answer; `signal.reason` when the caller aborted.
    *
    * @example
    * const answer = await llmCache.wrap({ name: 'glossary', input: { term } }, () => this.client.explain(term));
    */
-  wrap<T>(key: KeyParts, produce: (call: UpstreamCall) => Promise<T> | T, options: CallOptions = {}): Promise<T> {
-    return this.run(key, produce, ...callerOf(options)) as Promise<T>;
+  wrap<T>(key: KeyParts, produce: (call: WrapCall) => Promise<T> | T, options: CallOptions = {}): Promise<T> {
+    if (typeof produce !== 'function') return Promise.reject(noFunction());
+    return this.run(wrappedQuestion(key, produce), callerOf(options)) as Promise<T>;
   }
 
   /**
@@ -119,28 +113,38 @@ export class LlmCache {
    * @example
    * for await (const word of llmCache.wrapStream({ name: 'glossary', input: { term } }, ({ signal }) => client.explain(term, signal))) send(word);
    */
-  wrapStream<T>(key: KeyParts, produce: (call: UpstreamCall) => AsyncIterable<T>, options: CallOptions = {}): AsyncIterable<T> {
-    return this.streamOf({ ...key, stream: true }, produce, options) as AsyncIterable<T>;
+  wrapStream<T>(key: KeyParts, produce: (call: WrapCall) => AsyncIterable<T>, options: CallOptions = {}): AsyncIterable<T> {
+    return this.streamOf(wrappedQuestion({ ...key, stream: true }, produce), callerOf(options)) as AsyncIterable<T>;
   }
+
+  /** @internal The whole life of a question: looked through, looked up, answered, and the caller's own values put back. */
+  run<Given>(question: Question<Given>, caller: Caller): Promise<unknown> {
+    try {
+      const asked = this.asking.ask(question, caller, this.clock.monotonic());
+      const answer = isThenable(asked) ? asked.then((late) => this.answer(late)) : this.answer(asked);
+      return Promise.resolve(answer);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private readonly answer = (asked: Asked): unknown => withOwnValues(asked, this.start(asked.call, asked.produce));
 
   /** @internal */
-  run(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): Promise<unknown> {
-    if (typeof produce !== 'function') {
-      return Promise.reject(new LlmCacheConfigError('LlmCache.wrap: the second argument must be the function that computes the answer.'));
-    }
-    const started = this.start(resolveCall(this.settings, parts, caller, defaults, this.clock.monotonic()), produce);
-    return started instanceof Promise ? started : Promise.resolve(started);
-  }
-
-  /** @internal {@link wrapStream} for parts that say themselves whether they are a stream's alone. */
-  streamOf(parts: KeyParts, produce: Produce, options: CallOptions): AsyncIterable<unknown> {
-    return resultOf('asyncIterable', this.openerOf(parts, produce, ...callerOf(options))) as AsyncIterable<unknown>;
+  streamOf<Given>(question: Question<Given>, caller: Caller): AsyncIterable<unknown> {
+    return resultOf('asyncIterable', this.openerOf(question, caller)) as AsyncIterable<unknown>;
   }
 
   /** @internal A streamed call: what it is is resolved now, it starts when it is read. */
-  openerOf(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): OpenReader {
-    const call = resolveCall(this.settings, parts, caller, { ...defaults, chunks: true }, 0);
-    return (left) => this.start({ ...call, startedAtMs: this.clock.monotonic(), left }, produce) as ChunkReader | Promise<ChunkReader>;
+  openerOf<Given>(question: Question<Given>, caller: Caller): OpenReader {
+    const asked = this.asking.ask(inChunks(question), caller, 0);
+    ignoreRejection(asked); // nobody may ever read it
+    return (left) => (isThenable(asked) ? asked.then((late) => this.read(late, left)) : this.read(asked, left));
+  }
+
+  private read(asked: Asked, left: () => AbortSignal): ChunkReader | Promise<ChunkReader> {
+    const reader = this.start({ ...asked.call, startedAtMs: this.clock.monotonic(), left }, asked.produce);
+    return readWithOwnValues(asked, reader as ChunkReader | Promise<ChunkReader>);
   }
 
   /** The life of a call: look up, then serve or call upstream. A streamed one comes to a reader of its chunks. */
@@ -172,10 +176,18 @@ export class LlmCache {
   }
 
   /** @internal Like {@link run}, for a method that may not return a promise at all: it is run at once to see. */
-  probe(parts: KeyParts, produce: Produce, caller: Caller, defaults: MethodDefaults): ReturnType<Upstream['probe']> {
-    const call = resolveCall(this.settings, parts, caller, defaults, this.clock.monotonic());
+  probe<Given>(question: Question<Given>, caller: Caller): ReturnType<Upstream['probe']> {
+    const asked = this.asking.ask(question, caller, this.clock.monotonic());
+    if (isThenable(asked)) return { answer: asked.then((late) => this.answer(late)) };
+    const { call, produce } = asked;
     if (call.signal?.aborted) return { answer: this.outcomes.aborted(call) };
-    return this.upstream.probe(call, produce);
+    // A method whose arguments were changed is not run to see: what it returns would have to be changed back.
+    return call.privacy?.guardsTheModel ? { answer: Promise.resolve(this.answer(asked)) } : this.upstream.probe(call, produce);
+  }
+
+  /** @internal */
+  checkPii(pii: CallOptions['pii']): void {
+    this.asking.check(pii);
   }
 
   /** @internal */
@@ -204,7 +216,12 @@ export class LlmCache {
    * @throws UncacheableInputError, naming the path, where `wrap` would bypass; ScopeRequiredError without a required scope.
    */
   keyFor(key: KeyParts, options: CallOptions = {}): string {
-    return keyOf(documentOf(this.settings, key, mergeCacheControl(ambient().control, options)), this.settings.secret);
+    return keyOf(this.asking.documentNow(key, options), this.settings.secret);
+  }
+
+  /** {@link keyFor} where a redactor may take its time. */
+  async keyForAsync(key: KeyParts, options: CallOptions = {}): Promise<string> {
+    return keyOf(await this.asking.documentOf(key, options), this.settings.secret);
   }
 
   /**
@@ -225,8 +242,7 @@ export class LlmCache {
    * @throws UncacheableInputError or ScopeRequiredError, like {@link keyFor}.
    */
   explain(a: KeyParts, b: KeyParts): KeyDifference[] {
-    const control = ambient().control ?? {};
-    const documents = [a, b].map((parts) => documentOf(this.settings, parts, control)) as [KeyDocument, KeyDocument];
+    const documents = [a, b].map((parts) => this.asking.documentNow(parts, {})) as [KeyDocument, KeyDocument];
     documents.forEach((document) => keyOf(document)); // refuses what has no key, by its path
     return differences(...documents);
   }
@@ -238,7 +254,7 @@ export class LlmCache {
    */
   async invalidate(target: InvalidationTarget): Promise<void> {
     const groups = groupsToBump(this.settings, target);
-    const key = target.key === undefined || typeof target.key === 'string' ? target.key : this.keyFor(target.key);
+    const key = target.key === undefined || typeof target.key === 'string' ? target.key : await this.keyForAsync(target.key);
     if (key !== undefined) checkOwnKey(this.settings, key);
     await this.remove(groups, key);
   }

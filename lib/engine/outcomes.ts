@@ -12,7 +12,7 @@ export const NOT_A_PROMISE = Symbol('not a promise');
 
 /** Reasons to bypass that nobody has to act on. */
 const EXPECTED: ReadonlySet<string> = new Set([
-  'off', 'requested', 'reentrant', 'stateful request', 'not a promise', 'unstorable',
+  'off', 'requested', 'reentrant', 'stateful request', 'not a promise', 'unstorable', 'pii',
 ]);
 
 /** Two digests that are known and differ. */
@@ -63,6 +63,11 @@ export class Outcomes {
   bypass(call: Call, reason: string): void {
     if (!EXPECTED.has(reason)) this.events.warnOnce(`${call.name} runs uncached: ${reason}`);
     this.end(call, { status: 'bypass', stored: false, reason });
+  }
+
+  /** A call that was not made: its question could not be redacted. */
+  refused(call: Call): void {
+    this.end(call, { status: 'bypass', stored: false, reason: call.bypassReason });
   }
 
   refuseMiss(call: Call, error: Error): Promise<never> {

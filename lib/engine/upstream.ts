@@ -4,18 +4,17 @@ import { isThenable } from '../core/thenable.js';
 import { groupOf, groupsOf } from '../key/groups.js';
 import { keyOf } from '../key/key.js';
 import type { Ledger } from '../observability/ledger.js';
-import type { Inspection, RefusalReason } from '../policy/gate.js';
+import type { RefusalReason } from '../policy/gate.js';
 import { FOLLOWER_TIMEOUT, SingleFlight } from '../policy/single-flight.js';
 import type { GroupVersions } from '../stores/group-versions.js';
-import { joinChunks } from '../streaming/chunk-codec.js';
 import { Recording } from '../streaming/recording.js';
-import { admits, type Known } from './admission.js';
-import { answerFor, wholeAnswer } from './answers.js';
+import { answerFor } from './answers.js';
 import { ambient, runInFrame } from './ambient.js';
 import { documentOf, type Call } from './call.js';
 import { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { EntryWriter } from './entry-writer.js';
+import { examine, inspect } from './inspection.js';
 import { unique, versionsOf, type CacheFlight, type Landing, type Passenger } from './landing.js';
 import { NOT_A_PROMISE, type Outcomes } from './outcomes.js';
 import { untilAborted } from './until-aborted.js';
@@ -190,14 +189,16 @@ export class Upstream {
   /** The key again, right before the call: the caller may have gone on writing to its arguments while a store was read. */
   private keyNow(call: Call): string | undefined {
     try {
-      return keyOf(documentOf(this.settings, call.parts, call.control), this.settings.secret);
+      return keyOf(documentOf(this.settings, call.parts, call.control, call.privacy?.label), this.settings.secret);
     } catch {
       return undefined;
     }
   }
 
   private frameOf(call: Call, signal: AbortSignal, flight: CacheFlight | undefined, groups = call.parent?.groups ?? []): CallFrame {
-    return new CallFrame(call.key, call.model, call.scope, signal, groups, flight ?? call.parent?.flight, call.parent);
+    const frame = new CallFrame(call.key, call.model, call.scope, signal, groups, flight ?? call.parent?.flight, call.parent);
+    frame.placeholders = call.redaction?.placeholders ?? call.parent?.placeholders;
+    return frame;
   }
 
   /** Runs a call beside the cache. */
@@ -232,13 +233,14 @@ export class Upstream {
     }
   }
 
-  private async land(flight: CacheFlight, frame: CallFrame, value: unknown, latencyMs: number, changed: boolean): Promise<Landing> {
+  private async land(flight: CacheFlight, frame: CallFrame, given: unknown, latencyMs: number, changed: boolean): Promise<Landing> {
     const { call } = flight.passengers[0]!;
     const keeper = flight.passengers.find((passenger) => !passenger.call.control.noStore)?.call;
     const { known } = frame;
-    const inspection = inspect(keeper ?? call, value, known);
+    const inspection = inspect(keeper ?? call, given, known);
     if (!frame.isAccountedFor) this.ledger.spend(inspection.usage);
     if (inspection.refused !== undefined) await this.writer.disown(frame);
+    const { value, refused: personal } = await examine(call, given);
     if (value instanceof Recording && !value.isWhole) this.writer.warnOfPartial(call, value);
     const answer = {
       usage: inspection.usage ?? known.usage,
@@ -250,7 +252,7 @@ export class Upstream {
     };
     const isCurrent = await this.versions.areCurrent(answer.versions);
     // From here to the tiers nothing waits: no invalidation can come between.
-    let refused = frame.refused ?? inspection.refused ?? reasonNotToKeep(flight, changed, isCurrent);
+    let refused = frame.refused ?? inspection.refused ?? personal ?? reasonNotToKeep(flight, changed, isCurrent);
     if (keeper === undefined) refused ??= 'no-store';
     const wanted = refused === undefined || (flight.callerCount > 1 && !changed);
     const payload = wanted ? this.writer.encode(call, value) : undefined;
@@ -262,13 +264,6 @@ export class Upstream {
     call.parent?.report(landing);
     return landing;
   }
-}
-
-/** The gate's view of what was produced: an answer, or the stream that was recorded. */
-function inspect(call: Call, value: unknown, known: Known): Inspection {
-  if (!(value instanceof Recording)) return admits(call, value, false, known);
-  if (value.texts !== undefined) return admits(call, wholeAnswer(joinChunks(value.texts)), false, known);
-  return { refused: value.unwritable === undefined ? 'too-large' : 'unstorable' };
 }
 
 /** Whether a call would wait, through any number of others, for the call it is made inside. */

@@ -17,6 +17,8 @@ export interface KeyDocument {
   sample: string | number | undefined;
   /** Whether the answer is a stream, where that is part of what the call is. */
   stream?: boolean | undefined;
+  /** What was done about personal data: mode, redactor and its version. */
+  redaction?: string | undefined;
   model: ModelConfig;
   input: unknown;
 }
@@ -43,12 +45,12 @@ export function keyPrefix(namespace: string, secret?: Secret): string {
   return `${secret === undefined ? KEY_SCHEMA : KEYED_SCHEMA}.${encodeNamespace(namespace)}.`;
 }
 
-function contentOf({ namespace, scope, name, provider, versions, sample, stream, model, input }: KeyDocument): string {
+function contentOf({ namespace, scope, name, provider, versions, sample, stream, redaction, model, input }: KeyDocument): string {
   const [moduleVersion, methodVersion] = versions;
   const identity = canonicalForm(namespace) + canonicalForm(name) + canonicalForm(scope) + canonicalForm(provider);
   const variant = canonicalForm(moduleVersion) + canonicalForm(methodVersion) + canonicalForm(sample);
   // The model is always an object, so what stands before it cannot be taken for it: whole answers keep the keys they had.
-  const shape = stream ? canonicalForm('stream') : '';
+  const shape = (stream ? canonicalForm('stream') : '') + (redaction === undefined ? '' : canonicalForm('redaction') + canonicalForm(redaction));
   return identity + variant + shape + part('model', model) + part('input', input);
 }
 

@@ -1,14 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isRecord } from '../core/check-options.js';
 import { LlmCacheConfigError, LlmProviderError } from '../core/errors.js';
-import type { CallOptions, KeyParts, ModelConfig } from '../core/types.js';
+import type { CallOptions, KeyParts, ModelConfig, UpstreamCall } from '../core/types.js';
 import { ambient } from '../engine/ambient.js';
-import { mergeConfig } from '../engine/call.js';
+import { callerOf, mergeConfig } from '../engine/call.js';
 import type { LlmCache } from '../engine/llm-cache.js';
+import { partsOfQuestion } from '../engine/question.js';
 import { withoutVolatile } from '../policy/chat-request.js';
 import { chunksOfCompletion } from '../policy/openai-chat-stream.js';
 import { checkBatchOptions, type BatchItem, type BatchOptions, type BatchRequest } from './batch/batch-options.js';
-import { BatchRun, type Prepare } from './batch/batch-run.js';
+import { BatchRun, type ChatQuestion, type Prepare } from './batch/batch-run.js';
 import type { ChatChunk, ChatMessage, ChatRequest, ChatResponse, LlmProvider } from './chat.js';
 import { requestCopy } from './request-copy.js';
 
@@ -33,8 +34,7 @@ export class LlmService {
    * const answer = await llm.chat({ messages: [{ role: 'user', content: 'What is the capital of Japan?' }], temperature: 0 });
    */
   async chat(request: ChatRequest, options: CallOptions = {}): Promise<ChatResponse> {
-    const { parts, produce, options: whole } = this.prepare(request, options);
-    return this.llmCache.wrap(parts, produce, whole);
+    return this.llmCache.run(...this.prepare(request, options)) as Promise<ChatResponse>;
   }
 
   /**
@@ -48,12 +48,7 @@ export class LlmService {
   stream(request: ChatRequest, options: CallOptions = {}): AsyncIterable<ChatChunk> {
     const provider = this.requireProvider();
     if (provider.stream === undefined) return this.chunksOfChat(request, options);
-    const { whole, signal } = this.toSend(request, options);
-    return this.llmCache.streamOf(
-      this.partsOf(request),
-      (call) => checkedChunks(provider, provider.stream!(requestCopy(whole), call)),
-      { ...options, signal },
-    ) as AsyncIterable<ChatChunk>;
+    return this.llmCache.streamOf(...this.prepare(request, options, askInChunks)) as AsyncIterable<ChatChunk>;
   }
 
   /** @param run as it was when the stream was asked for: what surrounded that call surrounds this one */
@@ -73,9 +68,9 @@ export class LlmService {
    * for await (const { index, response, error } of llm.batch(questions, { requestsPerMinute: 500 })) save(index, response ?? error);
    */
   batch(requests: Iterable<BatchRequest> | AsyncIterable<BatchRequest>, options: BatchOptions = {}): AsyncIterable<BatchItem> {
-    this.requireProvider();
+    const { id } = this.requireProvider();
     checkBatchOptions(options);
-    return new BatchRun(this.llmCache.steps, (request, own) => this.prepare(request, own), requests, options).items();
+    return new BatchRun(this.llmCache.steps, (request, own) => this.prepare(request, own), id, requests, options).items();
   }
 
   /**
@@ -92,25 +87,26 @@ export class LlmService {
 
   /** The key parts of a request, for `LlmCache.keyFor`, `explain` and `invalidate({ key })`. */
   partsOf(request: ChatRequest): KeyParts {
-    const { messages, ...model } = withoutVolatile(this.complete(request));
-    return { name: this.requireProvider().id, input: { messages }, model };
+    return partsOfQuestion(this.prepare(request, {})[0]);
   }
 
-  /** What is asked of the cache for a request. */
-  private prepare(request: ChatRequest, options: CallOptions): ReturnType<Prepare> {
+  /** What is asked of the cache for a request: the key parts are made from what is sent. */
+  private prepare(request: ChatRequest, options: CallOptions, ask: Ask = askWhole): ReturnType<Prepare> {
     const provider = this.requireProvider();
-    const { whole, signal } = this.toSend(request, options);
-    return {
-      parts: this.partsOf(request),
-      produce: async (call) => checked(provider, await provider.chat(requestCopy(whole), call)),
-      options: { ...options, signal },
+    const { whole, beside, signal } = this.toSend(request, options);
+    const question: ChatQuestion = {
+      given: whole,
+      about: (given) => ({ parts: partsOfRequest(provider, given), defaults: {} }),
+      produce: (call, given) => ask(provider, requestCopy({ ...given, ...beside }), call),
     };
+    return [question, callerOf({ ...options, signal })];
   }
 
-  /** What reaches the provider, and the caller's own signal. */
-  private toSend(request: ChatRequest, options: CallOptions): { whole: ChatRequest; signal: AbortSignal | undefined } {
-    const { stream: _stream, stream_options: _streamOptions, signal: own, ...whole } = this.complete(request);
-    return { whole, signal: options.signal ?? (own instanceof AbortSignal ? own : undefined) };
+  /** What reaches the model, what goes beside it, and the caller's own signal. */
+  private toSend(request: ChatRequest, options: CallOptions): { whole: ChatRequest; beside: Partial<ChatRequest>; signal: AbortSignal | undefined } {
+    const { stream: _stream, stream_options: _streamOptions, signal: own, headers, timeout, ...whole } = this.complete(request);
+    const beside = { ...(headers === undefined ? {} : { headers }), ...(timeout === undefined ? {} : { timeout }) };
+    return { whole, beside, signal: options.signal ?? (own instanceof AbortSignal ? own : undefined) };
   }
 
   /** The request over the method's model configuration over the module's. */
@@ -125,6 +121,17 @@ export class LlmService {
     );
   }
 }
+
+function partsOfRequest(provider: LlmProvider, request: ChatRequest): KeyParts {
+  const { messages, ...model } = withoutVolatile(request);
+  return { name: provider.id, input: { messages }, model };
+}
+
+type Ask = (provider: LlmProvider, request: ChatRequest, call: UpstreamCall) => unknown;
+
+const askWhole: Ask = async (provider, request, call) => checked(provider, await provider.chat(request, call));
+
+const askInChunks: Ask = (provider, request, call) => checkedChunks(provider, provider.stream!(request, call));
 
 /** An error body counts as an answer: it is the provider's, it is served, and the gate keeps it out of the cache. */
 function checked(provider: LlmProvider, answer: unknown): ChatResponse {

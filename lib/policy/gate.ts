@@ -16,7 +16,9 @@ export type RefusalReason =
   | 'invalidated'
   | 'input-changed'
   | 'no-store'
-  | 'store-failed';
+  | 'store-failed'
+  | 'pii'
+  | 'pii-error';
 
 /** What the gate read from an answer. */
 export interface Inspection {

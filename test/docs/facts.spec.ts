@@ -24,7 +24,7 @@ function knownOptions(check: () => void): string[] {
 }
 
 const unknown = { 'no such option': 1 };
-const ofEveryCall = new Set([...Object.keys(cacheControlRules), 'cacheable', 'signal']);
+const ofEveryCall = new Set([...Object.keys(cacheControlRules), 'cacheable', 'pii', 'signal']);
 
 describe('the tables', () => {
   it.each<[string, string, string, () => string[]]>([

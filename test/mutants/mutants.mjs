@@ -161,7 +161,7 @@ export const mutants = [
   },
   {
     name: 'a call without its required scope uses the shared entry',
-    file: 'engine/call.ts',
+    file: 'engine/resolve-scope.ts',
     from: 'if (option?.required) throw new ScopeRequiredError();',
     to: '',
     noticedBy: ['integration/key-cases', 'integration/engine/control'],
@@ -568,8 +568,8 @@ export const mutants = [
   {
     name: 'a stream shares its entry with a whole answer',
     file: 'key/key.ts',
-    from: "const shape = stream ? canonicalForm('stream') : '';",
-    to: "const shape = '';",
+    from: "(stream ? canonicalForm('stream') : '')",
+    to: "''",
     noticedBy: ['integration/streams/record'],
   },
   {
@@ -676,8 +676,8 @@ export const mutants = [
   {
     name: 'the shared signal does not reach the method',
     file: 'decorator/abort-signals.ts',
-    from: 'args.with(place, args[place] instanceof AbortSignal ? shared',
-    to: 'args.with(place, args[place] instanceof AbortSignal ? args[place]',
+    from: 'given.with(place, args[place] instanceof AbortSignal ? shared',
+    to: 'given.with(place, args[place] instanceof AbortSignal ? args[place]',
     noticedBy: ['integration/decorator-abort'],
   },
   {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
 import { BUILT_IN_ENTITIES, detectBuiltIn } from '../../lib/redaction/detectors/built-in-detectors.js';
 import { mergeSpans } from '../../lib/redaction/detectors/merge-spans.js';
-import type { PiiSpan } from '../../lib/redaction/pii-types.js';
+import type { PiiSpan } from '../../lib/core/pii.js';
 
 /** Pieces that detectors react to, whole and broken, so that random texts of them come close to what is found. */
 const piece = fc.oneof(

@@ -223,8 +223,8 @@ export const wrongOptions = [
   { tttl: '1h' },
   // @ts-expect-error no duration
   { ttl: 'soon' },
-  // @ts-expect-error of a later version
-  { pii: {} },
+  // @ts-expect-error no such mode
+  { pii: { mode: 'redacted' } },
   // @ts-expect-error no such kind
   { returns: 'stream' },
   // @ts-expect-error a scope is a string or a number

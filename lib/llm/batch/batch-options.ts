@@ -1,6 +1,7 @@
 import { aFunction, checkOptions, positiveInteger, timerDuration, trueOrFalse, type OptionRules } from '../../core/check-options.js';
 import type { Duration } from '../../core/duration.js';
 import type { CacheOutcome, CallOptions } from '../../core/types.js';
+import { checkPiiOptions, piiOptions } from '../../redaction/pii-options.js';
 import { cacheControlRules } from '../../policy/cache-control.js';
 import type { ChatRequest, ChatResponse } from '../chat.js';
 
@@ -71,6 +72,7 @@ export interface BatchItem {
 const rules: OptionRules<BatchOptions> = {
   ...cacheControlRules,
   cacheable: aFunction,
+  pii: piiOptions,
   signal: { accepts: 'an AbortSignal', test: (value) => value instanceof AbortSignal },
   concurrency: positiveInteger,
   ordered: trueOrFalse,
@@ -84,4 +86,5 @@ const rules: OptionRules<BatchOptions> = {
 /** @throws LlmCacheConfigError naming the first wrong or unknown option. */
 export function checkBatchOptions(options: unknown): void {
   checkOptions<BatchOptions>('LlmService.batch', options, rules);
+  checkPiiOptions('LlmService.batch', (options as BatchOptions).pii);
 }

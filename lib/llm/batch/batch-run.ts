@@ -2,10 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { durationMs } from '../../core/duration.js';
-import type { CacheOutcome, CallOptions, KeyParts, UpstreamCall } from '../../core/types.js';
+import { isThenable } from '../../core/thenable.js';
+import type { CacheOutcome, CallOptions } from '../../core/types.js';
 import { ambient } from '../../engine/ambient.js';
 import type { CallSteps } from '../../engine/call-steps.js';
-import { eitherSignal } from '../../engine/call.js';
+import { withOwnValues, type Asked } from '../../engine/asking.js';
+import { eitherSignal, type Caller } from '../../engine/call.js';
+import type { Question } from '../../engine/question.js';
 import type { ChatRequest, ChatResponse } from '../chat.js';
 import { AskedRequests, type Answer } from './asked-requests.js';
 import type { BatchItem, BatchOptions, BatchRequest } from './batch-options.js';
@@ -14,15 +17,14 @@ import { ProgressMeter } from './progress-meter.js';
 import { RequestSource, type ReadRequest } from './request-source.js';
 import { Sender, type Outgoing } from './sender.js';
 
-/** How one request is asked: what `LlmService.chat` hands to `LlmCache.wrap`. */
-export type Prepare = (request: ChatRequest, options: CallOptions) => {
-  parts: KeyParts;
-  produce: (call: UpstreamCall) => Promise<ChatResponse>;
-  options: CallOptions;
-};
+/** A chat request as the cache is asked it. */
+export type ChatQuestion = Question<ChatRequest>;
+
+/** How one request is asked: what `LlmService.chat` hands to `LlmCache.run`. */
+export type Prepare = (request: ChatRequest, options: CallOptions) => [question: ChatQuestion, caller: Caller];
 
 /** A request on its way to its item. */
-type Entry = ReadRequest & Outgoing;
+type Entry = ReadRequest & Asked & Outgoing;
 
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_WINDOW = 256;
@@ -52,6 +54,8 @@ export class BatchRun {
   constructor(
     private readonly steps: CallSteps,
     private readonly prepare: Prepare,
+    /** Whose requests they are. */
+    private readonly name: string,
     requests: Iterable<BatchRequest> | AsyncIterable<BatchRequest>,
     {
       concurrency = DEFAULT_CONCURRENCY,
@@ -151,27 +155,40 @@ export class BatchRun {
 
   private start(page: readonly ReadRequest[]): void {
     if (this.controller.signal.aborted) return;
-    const entries = page.map((read) => this.entryOf(read));
-    this.steps.prefetch(entries.map(({ call }) => call).filter((call) => this.mayBeStored(call)));
-    for (const entry of entries) this.steps.tracked(this.answer(entry)).catch((error: unknown) => this.put(entry, { error }));
+    const entries: Array<Entry | undefined | PromiseLike<Entry | undefined>> = page.map((read) => this.ask(read));
+    if (entries.some(isThenable)) void Promise.all(entries.map(async (entry) => entry)).then((late) => this.answerAll(late));
+    else this.answerAll(entries as Array<Entry | undefined>);
   }
 
-  private entryOf(read: ReadRequest): Entry {
+  /** What the request is to the cache; `undefined` for one that must not be sent, whose item says why. */
+  private ask(read: ReadRequest): Entry | undefined | Promise<Entry | undefined> {
+    const entry = { ...read, outcome: undefined } as Partial<Entry> & ReadRequest;
     const onOutcome = (outcome: CacheOutcome): void => {
       entry.outcome = outcome;
       this.callOptions.onOutcome?.(outcome);
     };
     const { signal: own } = read.request;
     const signal = eitherSignal(this.controller.signal, own instanceof AbortSignal ? own : undefined);
-    const { parts, produce, options } = this.prepare(read.request, { ...this.callOptions, signal, onOutcome });
-    const entry: Entry = { ...read, call: this.steps.resolve(parts, options), produce, outcome: undefined };
-    return entry;
+    const refuse = (error: unknown): undefined => this.put(entry, { error });
+    if (read.problem !== undefined) return refuse(read.problem);
+    try {
+      const asked = this.steps.ask(...this.prepare(read.request, { ...this.callOptions, signal, onOutcome }));
+      if (isThenable(asked)) return asked.then((late) => Object.assign(entry, late) as Entry, refuse);
+      return Object.assign(entry, asked) as Entry;
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  private answerAll(asked: ReadonlyArray<Entry | undefined>): void {
+    const entries = asked.filter((entry) => entry !== undefined);
+    this.steps.prefetch(entries.map(({ call }) => call).filter((call) => this.mayBeStored(call)));
+    for (const entry of entries) this.steps.tracked(this.answer(entry)).catch((error: unknown) => this.put(entry, { error }));
   }
 
   /** One item: from the store, or by sharing what an equal request got, or upstream. */
   private async answer(entry: Entry): Promise<void> {
-    const { call, problem, request } = entry;
-    if (problem !== undefined) return this.put(entry, { error: problem });
+    const { call, request } = entry;
     const found = this.mayBeStored(call) ? await this.steps.lookUp(call) : undefined;
     if (found !== undefined) return this.put(entry, { response: found.value as ChatResponse });
     const send = (): Promise<Answer> => this.sender.send(entry);
@@ -187,12 +204,13 @@ export class BatchRun {
     return key !== undefined && (!control.noCache || this.renewed.has(key));
   }
 
-  private put({ index, id, call, outcome }: Entry, answer: { response: ChatResponse } | { error: unknown }): void {
+  private put(entry: Partial<Entry> & ReadRequest, answer: { response: ChatResponse } | { error: unknown }): undefined {
     if (this.controller.signal.aborted) return;
-    const item: BatchItem = { index, outcome: outcome ?? { status: 'bypass', name: call.name, stored: false, reason: 'not a request' } };
+    const { index, id, outcome = { status: 'bypass', name: this.name, stored: false, reason: 'not a request' } } = entry;
+    const item: BatchItem = { index, outcome };
     if (id !== undefined) item.id = id;
     if ('error' in answer) item.error = answer.error as Error;
-    else item.response = answer.response;
+    else item.response = withOwnValues(entry as Entry, answer.response) as ChatResponse;
     this.meter.count(item);
     this.outbox.put(item);
   }

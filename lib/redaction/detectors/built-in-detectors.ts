@@ -1,4 +1,4 @@
-import type { PiiDetector, PiiSpan, PiiType } from '../pii-types.js';
+import type { PiiDetector, PiiSpan, PiiType } from '../../core/pii.js';
 import { creditCardsInto } from './credit-card.js';
 import { detectEmails } from './email.js';
 import { detectIbans } from './iban.js';

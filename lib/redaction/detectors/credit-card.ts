@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 import { isWord } from './characters.js';
 import { digitsOf, sizeOf, type Gap, type NumberRun, type RunVisitor } from './number-runs.js';
 

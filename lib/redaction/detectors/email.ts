@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 import { isAsciiAlphanumeric } from './characters.js';
 
 /** RFC 5321: at most 64 octets before the @, 255 after it. */

@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 import { isAsciiAlphanumeric, isAsciiLetter, isDash, isDigit, isSpace } from './characters.js';
 
 /** Characters of an IBAN by country, as SWIFT's registry has them. */

@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 
 const IPV4 = /(?<![\w.]|[a-z_]-)(?:\d{1,3}\.){3}\d{1,3}(?!\w|-[a-z]|\.\d)/gi;
 const IPV6 = /(?<![\w:.])[\da-f]{0,4}:[\da-f:]{1,39}(?![\w:])/gi;

@@ -1,4 +1,4 @@
-import type { PiiSpan, PiiType } from '../pii-types.js';
+import type { PiiSpan, PiiType } from '../../core/pii.js';
 
 /** Which type a merged span has: the first of these that takes part. Types of other detectors come last. */
 const PRIORITY: readonly PiiType[] = ['SECRET', 'CREDIT_CARD', 'IBAN', 'SSN', 'EMAIL', 'IP', 'PHONE'];

@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 
 const BEGIN = /-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----/g;
 const END = /-----END [A-Z0-9 ]{0,60}-----/y;

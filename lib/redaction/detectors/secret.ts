@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 import { isWord } from './characters.js';
 import { credentialsInUrls } from './url-credentials.js';
 import { privateKeys } from './private-key.js';

@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 import { isDash } from './characters.js';
 import { digitsOf, sizeOf, touchesWord, type NumberRun, type RunVisitor } from './number-runs.js';
 

@@ -1,4 +1,4 @@
-import type { PiiSpan } from '../pii-types.js';
+import type { PiiSpan } from '../../core/pii.js';
 
 /** A user's name, which may be empty, and a password that ends at the last `@` before the host. */
 const USER_INFO = /[^\s:/@?#"'`<>]{0,128}:([^\s/"'`<>]{1,256})@(?=[^\s@])/y;

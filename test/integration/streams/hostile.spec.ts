@@ -3,6 +3,7 @@ import { LlmCache, LlmService, type ChatChunk, type LlmProvider } from 'nestjs-l
 import { chunkCodec } from '../../../lib/streaming/chunk-codec.js';
 import { Recording } from '../../../lib/streaming/recording.js';
 import { Observable } from 'rxjs';
+import { questionFrom } from '../../../lib/engine/question.js';
 import { resultOf } from '../../../lib/streaming/results.js';
 import { deferred, settled } from '../../fixtures/deferred.js';
 import { troubledStore } from '../../fixtures/stores.js';
@@ -104,7 +105,7 @@ describe('leaving before there is anything to read', () => {
       subscribed++;
       return () => unsubscribed++;
     });
-    const observable = (): Observable<unknown> => resultOf('observable', llmCache.openerOf({ ...QUESTION, stream: true }, () => silent, {}, {})) as Observable<unknown>;
+    const observable = (): Observable<unknown> => resultOf('observable', llmCache.openerOf(questionFrom({ ...QUESTION, stream: true }, () => silent), {})) as Observable<unknown>;
     const subscriptions = [observable().subscribe(), observable().subscribe()];
     await settled();
     for (const subscription of subscriptions) subscription.unsubscribe();

@@ -197,11 +197,13 @@ describe('cache control', () => {
     }
     const llmCache = new LlmCache();
     const defaults = { revive: (plain: unknown) => new Token((plain as Token).text) };
+    const parts = { name: 'n', input: 1, stream: true };
+    const tokens = { given: undefined, about: () => ({ parts, defaults }), produce: () => words(new Token('a')) };
     const ask = async (): Promise<unknown[]> => {
-      const read = await llmCache.openerOf({ name: 'n', input: 1, stream: true }, () => words(new Token('a')), {}, defaults)(() => new AbortController().signal);
+      const read = await llmCache.openerOf(tokens, {})(() => new AbortController().signal);
       return [read.take()];
     };
-    const first = await llmCache.openerOf({ name: 'n', input: 1, stream: true }, () => words(new Token('a')), {}, defaults)(() => new AbortController().signal);
+    const first = await llmCache.openerOf(tokens, {})(() => new AbortController().signal);
     await new Promise<void>((resolve) => first.whenReady(resolve));
     expect(first.take()).toBeInstanceOf(Token);
     await new Promise<void>((resolve) => { first.take(); first.whenReady(resolve); });

@@ -145,11 +145,11 @@ describe('options', () => {
     expect(errorOf(() => decorate(options)).message).toMatch(/^@CacheLlm\(\) on Service\.ask: the options must be an object/);
   });
 
-  it.each(['tttl', 'pii', 'staleWhileRevalidate', 'staleIfError', 'namespace', 'toString', '__proto__'])('refuses the unknown option %s', (name) => {
+  it.each(['tttl', 'staleWhileRevalidate', 'staleIfError', 'namespace', 'toString', '__proto__'])('refuses the unknown option %s', (name) => {
     const options: unknown = JSON.parse(`{"${name}": 1}`);
     const { message } = errorOf(() => decorate(options));
     expect(message).toContain(`unknown option "${name}"`);
-    expect(message).toContain('Known options: name, model, version, ttl, key, scope, tags, cacheable, revive, returns, optional');
+    expect(message).toContain('Known options: name, model, version, ttl, key, scope, tags, cacheable, revive, pii, returns, optional');
   });
 
   it('never quotes a value', () => {

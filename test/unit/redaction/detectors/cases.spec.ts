@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { BUILT_IN_ENTITIES, DEFAULT_ENTITIES, builtInDetector, detectBuiltIn } from '../../../../lib/redaction/detectors/built-in-detectors.js';
-import type { PiiType } from '../../../../lib/redaction/pii-types.js';
+import type { PiiType } from '../../../../lib/core/pii.js';
 
 /** What is found in a text, as `TYPE value`. */
 const found = (text: string, entities: Iterable<PiiType> = BUILT_IN_ENTITIES): string[] =>

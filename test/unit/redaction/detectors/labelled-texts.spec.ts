@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { BUILT_IN_ENTITIES, detectBuiltIn } from '../../../../lib/redaction/detectors/built-in-detectors.js';
-import type { PiiSpan } from '../../../../lib/redaction/pii-types.js';
+import type { PiiSpan } from '../../../../lib/core/pii.js';
 
 interface LabelledText {
   text: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { mergeSpans } from '../../../../lib/redaction/detectors/merge-spans.js';
-import type { PiiSpan } from '../../../../lib/redaction/pii-types.js';
+import type { PiiSpan } from '../../../../lib/core/pii.js';
 
 const span = (written: string): PiiSpan => {
   const [type, start, end] = written.split(' ');
