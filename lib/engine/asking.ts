@@ -51,9 +51,22 @@ export class Asking {
       const { parts, defaults } = question.about(question.given);
       return asked(question, question.given, resolveCall(this.settings, parts, caller, defaults, startedAtMs));
     }
-    if (privacy.guardsTheModel) return this.redacted(question, privacy, resolve);
+    if (privacy.guardsTheModel) return this.redacted(question, caller, privacy, resolve);
     const raw = resolve(question.given);
     return privacy.mode === 'bypass' && raw.call.key !== undefined ? this.unlessPersonal(raw, privacy) : raw;
+  }
+
+  /** {@link ask} for a stream, which nobody may ever read: what fails shows when it is read. */
+  askToRead<Given>(question: Question<Given>, caller: Caller): Asked | Promise<Asked> {
+    try {
+      const opened = this.ask(question, caller, 0);
+      ignoreRejection(opened);
+      return opened;
+    } catch (error) {
+      const failed = Promise.reject<Asked>(error);
+      ignoreRejection(failed);
+      return failed;
+    }
   }
 
   /** What goes into the key of a call, as it would be asked now. @throws UncacheableInputError where it would bypass. */
@@ -80,10 +93,15 @@ export class Asking {
     throw new UncacheableInputError('input', 'looked through by a redactor that takes its time, so use keyForAsync; it is');
   }
 
-  private redacted<Given>(question: Question<Given>, privacy: Privacy, resolve: (given: Given, redaction: Redaction<unknown>) => Asked): Asked | Promise<Asked> {
+  private redacted<Given>(
+    question: Question<Given>,
+    caller: Caller,
+    privacy: Privacy,
+    resolve: (given: Given, redaction: Redaction<unknown>) => Asked,
+  ): Asked | Promise<Asked> {
     const refuse = (error: unknown): never => {
       const { parts, defaults } = question.about(question.given);
-      this.outcomes.refused(resolveCall(this.settings, parts, {}, { ...defaults, bypass: 'pii-error' }, this.clock.monotonic()));
+      this.outcomes.refused(resolveCall(this.settings, parts, caller, { ...defaults, bypass: 'pii-error' }, this.clock.monotonic()));
       throw error;
     };
     try {

@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from '../core/clock.js';
 import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } from '../core/errors.js';
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
-import { isThenable, ignoreRejection } from '../core/thenable.js';
+import { isThenable } from '../core/thenable.js';
 import type { CallOptions, InvalidationTarget, KeyParts, WrapCall } from '../core/types.js';
 import { differences, type KeyDifference } from '../key/explain.js';
 import { keyOf, type KeyDocument } from '../key/key.js';
@@ -136,9 +136,7 @@ export class LlmCache {
   }
 
   /** @internal A streamed call: what it is is resolved now, it starts when it is read. */
-  openerOf<Given>(question: Question<Given>, caller: Caller): OpenReader {
-    const asked = this.asking.ask(inChunks(question), caller, 0);
-    ignoreRejection(asked); // nobody may ever read it
+    const asked = this.asking.askToRead(inChunks(question), caller);
     return (left) => (isThenable(asked) ? asked.then((late) => this.read(late, left)) : this.read(asked, left));
   }
 
