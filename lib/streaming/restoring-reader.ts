@@ -71,7 +71,7 @@ export class RestoringReader implements ChunkReader {
     channel.chunk = chunk;
     channel.path = path;
     if (channel.begins.length < BEGINNING) channel.begins = (channel.begins + text).trimStart().slice(0, BEGINNING);
-    if (channel.restorer === undefined && !text.includes('[')) return text;
+    if (channel.restorer === undefined && channel.begins === '') return text; // nothing is said yet
     channel.restorer ??= this.redaction.rehydrateStream({ json: isJsonText(field, channel.begins) });
     const piece = channel.restorer.push(text);
     return endsChoice(chunk, path) ? piece + this.end(id) : piece;
