@@ -56,10 +56,10 @@ export class Asking {
     return privacy.mode === 'bypass' && raw.call.key !== undefined ? this.unlessPersonal(raw, privacy) : raw;
   }
 
-  /** {@link ask} for a stream, which nobody may ever read: what fails shows when it is read. */
-  askToRead<Given>(question: Question<Given>, caller: Caller): Asked | Promise<Asked> {
+  /** {@link ask} that fails as a promise, which nobody may ever wait for: a stream may not be read. */
+  askLater<Given>(question: Question<Given>, caller: Caller, startedAtMs: number): Asked | Promise<Asked> {
     try {
-      const opened = this.ask(question, caller, 0);
+      const opened = this.ask(question, caller, startedAtMs);
       ignoreRejection(opened);
       return opened;
     } catch (error) {

@@ -119,13 +119,8 @@ export class LlmCache {
 
   /** @internal The whole life of a question: looked through, looked up, answered, and the caller's own values put back. */
   run<Given>(question: Question<Given>, caller: Caller): Promise<unknown> {
-    try {
-      const asked = this.asking.ask(question, caller, this.clock.monotonic());
-      const answer = isThenable(asked) ? asked.then((late) => this.answer(late)) : this.answer(asked);
-      return Promise.resolve(answer);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const asked = this.asking.askLater(question, caller, this.clock.monotonic());
+    return Promise.resolve(isThenable(asked) ? asked.then((late) => this.answer(late)) : this.answer(asked));
   }
 
   private readonly answer = (asked: Asked): unknown => withOwnValues(asked, this.start(asked.call, asked.produce));
@@ -136,7 +131,8 @@ export class LlmCache {
   }
 
   /** @internal A streamed call: what it is is resolved now, it starts when it is read. */
-    const asked = this.asking.askToRead(inChunks(question), caller);
+  openerOf<Given>(question: Question<Given>, caller: Caller): OpenReader {
+    const asked = this.asking.askLater(inChunks(question), caller, 0);
     return (left) => (isThenable(asked) ? asked.then((late) => this.read(late, left)) : this.read(asked, left));
   }
 
@@ -175,7 +171,7 @@ export class LlmCache {
 
   /** @internal Like {@link run}, for a method that may not return a promise at all: it is run at once to see. */
   probe<Given>(question: Question<Given>, caller: Caller): ReturnType<Upstream['probe']> {
-    const asked = this.asking.ask(question, caller, this.clock.monotonic());
+    const asked = this.asking.askLater(question, caller, this.clock.monotonic());
     if (isThenable(asked)) return { answer: asked.then((late) => this.answer(late)) };
     const { call, produce } = asked;
     if (call.signal?.aborted) return { answer: this.outcomes.aborted(call) };

@@ -82,6 +82,11 @@ export class Tier {
     return isShared(this.keyv);
   }
 
+  /** Whether what it holds outlives the process, as far as can be told. */
+  get isPersistent(): boolean {
+    return this.isShared || (this.adapter !== undefined && this.adapter.peek === undefined);
+  }
+
   /** Grows when the store may have started anew, without what was in it. */
   get generation(): number {
     return this.adapter?.generation ?? 0;

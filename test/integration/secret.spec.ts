@@ -120,7 +120,7 @@ describe('the warning at start-up', () => {
 
   async function warningsOf(given: LlmCacheOptions, module: typeof LlmCacheModule | typeof LlmCacheTestingModule = LlmCacheModule): Promise<string[]> {
     const warnings: string[] = [];
-    const moduleRef = await Test.createTestingModule({ imports: [module.forRoot(given)] })
+    const moduleRef = await Test.createTestingModule({ imports: [module.forRoot({ pii: false, ...given })] })
       .setLogger({ ...silent, warn: (text: unknown, context: unknown) => void warnings.push(`${String(context)} ${String(text)}`) })
       .compile();
     opened(await moduleRef.init());
