@@ -1,4 +1,4 @@
-import { aFunction, checkOptions, isRecord, nonEmptyString, oneOf, timerDuration, type OptionRule, type OptionRules } from '../core/check-options.js';
+import { aFunction, checkOptions, isRecord, nonEmptyString, oneOf, timerDuration, type OptionRule } from '../core/check-options.js';
 import { LlmCacheConfigError } from '../core/errors.js';
 import { BUILT_IN_ENTITIES } from './detectors/built-in-detectors.js';
 import type { PiiOptions, PiiType } from '../core/pii.js';
@@ -9,7 +9,7 @@ const isDetector = (value: unknown): boolean =>
 const isRedactor = (value: unknown): boolean =>
   isRecord(value) && [value['id'], value['version']].every(nonEmptyString.test) && typeof value['redact'] === 'function';
 
-const rules: OptionRules<PiiOptions> = {
+const rules: Record<keyof PiiOptions, OptionRule> = {
   mode: oneOf('bypass', 'redact', 'pseudonymize', 'redact-stored'),
   redactor: {
     accepts: 'a function from text to text, or a redactor: an object with non-empty strings `id` and `version` and a function `redact`',
@@ -33,7 +33,7 @@ export const piiOptions: OptionRule = { accepts: 'an object, or false', test: (v
 /** @throws LlmCacheConfigError naming the first wrong or unknown option, or two that exclude each other. */
 export function checkPiiOptions(owner: string, options: unknown): void {
   if (options === undefined || options === false) return;
-  checkOptions<PiiOptions>(`${owner}: option "pii"`, options, rules);
+  checkOptions(owner, { pii: options }, { pii: { group: rules } });
   const { mode, redactor, entities, detectors } = options as PiiOptions;
   if (redactor !== undefined && (entities !== undefined || detectors !== undefined)) {
     throw new LlmCacheConfigError(`${owner}: option "pii.${entities === undefined ? 'detectors' : 'entities'}" is of the built-in redactor, and "pii.redactor" takes its place: give one of them.`);

@@ -130,7 +130,8 @@ describe('the same options, however they arrive', () => {
   it('fail through LlmCacheTestingModule', async () => {
     const make = (options: unknown) => Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot(options as LlmCacheOptions)] }).compile();
     expect((await failureOf(() => make({ ttl: 'soon' }))).message).toContain('"ttl"');
-    expect((await failureOf(() => make({ pii: {} }))).message).toContain('"pii"');
+    expect((await failureOf(() => make({ pii: { mode: 'off' } }))).message).toContain('"pii.mode"');
+    expect((await failureOf(() => make({ staleIfError: '1h' }))).message).toContain('"staleIfError"');
   });
 
   it('fail through `new LlmCache`', () => {

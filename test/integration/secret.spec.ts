@@ -165,7 +165,7 @@ describe('the warning at start-up', () => {
   });
 
   it('is an event too, for listeners that are there before the app has started', async () => {
-    const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot({ stores: adapter() })] }).setLogger(silent).compile();
+    const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot({ stores: adapter(), pii: false })] }).setLogger(silent).compile();
     const types: string[] = [];
     moduleRef.get(LlmCache).on(({ type }) => types.push(type));
     opened(await moduleRef.init());
