@@ -17,13 +17,16 @@ export class StoreGuard {
   /** @param timeoutMs Deadline of one operation; `undefined` for a store that cannot hang. */
   constructor(private readonly timeoutMs: number | undefined) {}
 
-  /** The operation's result, or an `LlmCacheStoreError`; what the store threw is its `cause`. */
-  async run<T>(operation: string, run: () => Promise<T> | T): Promise<T> {
+  /**
+   * The operation's result, or an `LlmCacheStoreError`; what the store threw is its `cause`.
+   * @param share how many deadlines it may take, for one that does the work of several
+   */
+  async run<T>(operation: string, run: () => Promise<T> | T, share = 1): Promise<T> {
     const nowMs = performance.now();
     if (nowMs < this.openUntilMs) throw new LlmCacheStoreError('skipped', `${operation} skipped: the store is down`);
     if (this.failures >= FAILURES_TO_OPEN) this.openUntilMs = nowMs + PROBE_AFTER_MS; // this one probes, the others wait
     try {
-      const result = await this.withDeadline(run);
+      const result = await this.withDeadline(run, share);
       this.failures = 0;
       this.openUntilMs = 0;
       return result;
@@ -35,10 +38,10 @@ export class StoreGuard {
     }
   }
 
-  private withDeadline<T>(run: () => Promise<T> | T): Promise<T> | T {
+  private withDeadline<T>(run: () => Promise<T> | T, share: number): Promise<T> | T {
     if (this.timeoutMs === undefined) return run();
     return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => reject(TIMED_OUT), this.timeoutMs);
+      const timer = setTimeout(() => reject(TIMED_OUT), this.timeoutMs! * share);
       new Promise<T>((done) => done(run())).finally(() => clearTimeout(timer)).then(resolve, reject);
     });
   }

@@ -32,6 +32,9 @@ export interface TierListener {
   onTierNotice(tier: string, message: string): void;
 }
 
+/** As many are read within one `storeTimeout`. */
+const KEYS_IN_TIME = 32;
+
 /** Keyv's word for no expiry; `undefined` would mean the Keyv's own default ttl. */
 const NEVER = 0;
 
@@ -112,7 +115,7 @@ export class Tier {
       // Fewer answers than keys cannot be told apart, so none of them counts.
       if (!Array.isArray(found) || found.length !== keys.length) throw new Error('the store answered another number of keys');
       return found.map((text: unknown) => text ?? undefined);
-    });
+    }, Math.ceil(keys.length / KEYS_IN_TIME));
   }
 
   /** @throws LlmCacheStoreError when the store failed, refused or took too long. */
@@ -181,9 +184,9 @@ export class Tier {
     return namespace ? `${namespace}:${key}` : key;
   }
 
-  private async run<T>(operation: TierOperation, run: () => Promise<T>): Promise<T> {
+  private async run<T>(operation: TierOperation, run: () => Promise<T>, share?: number): Promise<T> {
     try {
-      return await this.guard.run(operation, run);
+      return await this.guard.run(operation, run, share);
     } catch (error) {
       this.errors++;
       this.listener.onTierError(this.name, operation, error as LlmCacheStoreError);

@@ -6,16 +6,18 @@ import { isLasting } from './rate-limit-error.js';
 /** What came of a request that was sent. */
 export type Answer = Answered | { error: unknown };
 
-type Answered = EarlierAnswer & { response: ChatResponse; stored: boolean };
+type Answered = EarlierAnswer & { response: ChatResponse };
 
 export type IsCurrent = () => Promise<boolean>;
 
 /** What is kept for equal requests: the response as text, from which each gets its own. */
 type Kept = (EarlierAnswer & { text: string }) | { error: unknown };
 
-/** Answers that no store has are remembered for equal requests further on, up to this much. */
+/** Answers are remembered for equal requests further on, should the store not have them then: up to this much. */
 const MAX_REMEMBERED_BYTES = 16 * 1024 * 1024;
 const MAX_REMEMBERED = 10_000;
+/** An error with its stack, headers and cause, roughly. */
+const ERROR_BYTES = 8_192;
 
 interface Asked {
   readonly kept: Promise<Kept | undefined>;
@@ -26,8 +28,9 @@ interface Asked {
 }
 
 /**
- * The requests of a batch that were sent, so that an equal one shares the answer: those under way, and those answered
- * with what no store has, such as a truncated answer. A failure that another try might cure is forgotten.
+ * The requests of a batch that were sent, so that an equal one shares the answer where no store has it: those under way,
+ * those answered with what is not stored, such as a truncated answer, and those of a store that is down by now. A failure
+ * that another try might cure is forgotten.
  */
 export class AskedRequests {
   private readonly asked = new Map<string, Asked>();
@@ -61,10 +64,10 @@ export class AskedRequests {
   }
 
   private end(key: string, asked: Asked, answer: Answer): Kept | undefined {
-    const isLastWord = 'error' in answer ? isLasting(answer.error) : !answer.stored;
+    const isLastWord = !('error' in answer) || isLasting(answer.error);
     const kept = isLastWord || asked.isAwaited ? keptFrom(answer) : undefined;
     if (this.asked.get(key) !== asked) return kept; // asked anew meanwhile
-    if (isLastWord) this.remember(key, kept !== undefined && 'text' in kept ? kept.text.length : 0);
+    if (isLastWord) this.remember(key, kept !== undefined && 'text' in kept ? kept.text.length : ERROR_BYTES);
     else this.asked.delete(key);
     return kept;
   }
@@ -99,5 +102,5 @@ function keptFrom(answer: Answer): Kept | undefined {
 function answerFrom(kept: Kept): Answer {
   if ('error' in kept) return kept;
   const { text, ...earlier } = kept;
-  return { ...earlier, response: decodeValue(text) as ChatResponse, stored: false };
+  return { ...earlier, response: decodeValue(text) as ChatResponse };
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isRecord } from '../../core/check-options.js';
 import { LlmCacheConfigError } from '../../core/errors.js';
 import { isThenable } from '../../core/thenable.js';
@@ -17,6 +18,8 @@ type Source = Iterator<BatchRequest> | AsyncIterator<BatchRequest>;
 
 /** Most requests looked up at once. */
 const MAX_PAGE = 256;
+/** Others get their turn of the event loop after this, however long the prompts. */
+const LONGEST_TURN_MS = 20;
 
 /** Reads requests from an iterable in pages: as many as there is room for, and what is there when the source takes its time. */
 export class RequestSource {
@@ -44,6 +47,7 @@ export class RequestSource {
     const flush = (): void => {
       if (this.page.length > 0) handOn(this.page.splice(0));
     };
+    let startedAtMs = performance.now();
     try {
       for (let free = room; free > 0 && !this.isOver; free--) {
         const next = this.source.next();
@@ -55,7 +59,11 @@ export class RequestSource {
         // As `for await` does: an array may hold promises.
         const value: unknown = isThenable(given) ? await orFlush(given, flush) : given;
         this.page.push(readRequest(value, this.count++));
-        if (this.page.length >= MAX_PAGE) flush();
+        const isLong = performance.now() - startedAtMs > LONGEST_TURN_MS;
+        if (isLong || this.page.length >= MAX_PAGE) flush();
+        if (!isLong) continue;
+        await nextTurn();
+        startedAtMs = performance.now();
       }
       return !this.isOver; // it may have been closed meanwhile
     } catch (error) {

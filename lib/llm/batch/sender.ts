@@ -33,6 +33,8 @@ export class Sender {
   private readonly pace: Pace;
   private readonly estimate: TokenEstimate | undefined;
   private readonly retryForMs: number;
+  /** The provider wants no request for longer than is waited: until then none is sent, and each fails with its error. */
+  private refusal: { error: unknown; untilMs: number } | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -55,13 +57,16 @@ export class Sender {
   private async untilAccepted(outgoing: Outgoing): Promise<Answer> {
     let giveUpAtMs: number | undefined;
     for (;;) {
+      if (this.refusal !== undefined && this.clock.monotonic() < this.refusal.untilMs) return { error: this.refusal.error };
       try {
         return await this.once(outgoing);
       } catch (error) {
         const limit = this.signal.aborted ? undefined : rateLimitOf(error, this.clock.now());
         if (limit === undefined) return { error };
         giveUpAtMs ??= this.clock.monotonic() + this.retryForMs;
-        if (!this.pace.hold(limit.retryAfterMs, giveUpAtMs)) return { error };
+        if (this.pace.hold(limit.retryAfterMs, giveUpAtMs)) continue;
+        if (limit.retryAfterMs !== undefined) this.refusal = { error, untilMs: this.clock.monotonic() + limit.retryAfterMs };
+        return { error };
       }
     }
   }
@@ -76,10 +81,10 @@ export class Sender {
     try {
       const response = (await this.answer(outgoing.call, counted)) as ChatResponse;
       this.pace.resume();
-      const { status, stored = false, reason, usage }: Partial<CacheOutcome> = outgoing.outcome ?? {};
+      const { reason, usage }: Partial<CacheOutcome> = outgoing.outcome ?? {};
       if (usage !== undefined) this.estimate?.learn(usage.outputTokens);
       const latencyMs = sentAtMs === undefined ? 0 : this.clock.monotonic() - sentAtMs;
-      return { response, stored: stored || status === 'hit', refused: reason as RefusalReason | undefined, usage, latencyMs };
+      return { response, refused: reason as RefusalReason | undefined, usage, latencyMs };
     } finally {
       permit.settle(sentAtMs === undefined ? undefined : { tokens: outgoing.outcome?.usage?.totalTokens });
     }

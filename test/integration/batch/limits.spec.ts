@@ -115,6 +115,19 @@ describe('a provider that refuses', () => {
     expect(provider.calls).toHaveLength(5);
   });
 
+  it('for longer than retryFor gets no further request until then', async () => {
+    const clock = new FakeClock();
+    const error = serverError(429, { 'retry-after': '86400' });
+    const { llm, provider } = await start({ clock }, error);
+    const state = await run(llm, questions(500), { concurrency: 2 });
+    expect(state.items.filter((item) => item.error === error)).toHaveLength(500);
+    expect(provider.calls).toHaveLength(2);
+    clock.advance('1d');
+    const later = await run(llm, questions(1), {});
+    expect(provider.calls).toHaveLength(3);
+    expect(later.over).toBe(true);
+  });
+
   it('does not keep an aborted batch', async () => {
     const clock = new FakeClock();
     const { llm } = await start({ clock }, serverError(429, { 'retry-after': '5' }));
