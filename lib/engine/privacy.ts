@@ -8,6 +8,7 @@ import { builtInDetector } from '../redaction/detectors/built-in-detectors.js';
 import { DetectingRedactor } from '../redaction/detecting-redactor.js';
 import { HookRedactor } from '../redaction/hook-redactor.js';
 import { checkPiiOptions } from '../redaction/pii-options.js';
+import { RedactionFault } from '../redaction/redaction-fault.js';
 
 const DEFAULT_TIMEOUT = '5s';
 
@@ -50,7 +51,7 @@ export class Privacy {
     const reversible = this.mode === 'pseudonymize' && direction === 'request';
     try {
       const redacted = this.redactor.redact(value, { path: [], direction, signal: controller.signal, reversible, reserved });
-      return isThenable(redacted) ? this.inTime(redacted, controller) : this.checked(redacted);
+      return isThenable(redacted) ? this.inTime(redacted, value, controller) : this.checked(redacted, value);
     } catch (error) {
       throw this.failure(error);
     }
@@ -69,22 +70,23 @@ export class Privacy {
     }
   }
 
-  private checked<T>(redaction: Redaction<T>): Redaction<T> {
-    const isRedaction = typeof redaction === 'object' && redaction !== null && 'value' in redaction && Array.isArray(redaction.found);
-    if (isRedaction && (this.mode !== 'pseudonymize' || typeof redaction.rehydrate === 'function')) return redaction;
-    throw this.failure(new TypeError('the redactor gave no redaction'));
+  /** @param given What was to be redacted: whoever gives something else of another kind has not redacted it. */
+  private checked<T>(redaction: Redaction<T>, given: T): Redaction<T> {
+    const isRedaction = typeof redaction === 'object' && redaction !== null && Array.isArray(redaction.found) && kindOf(redaction.value) === kindOf(given);
+    const isWayBack = this.mode !== 'pseudonymize' || [redaction?.rehydrate, redaction?.rehydrateStream].every((way) => typeof way === 'function');
+    if (isRedaction && isWayBack) return redaction;
+    throw new RedactionFault('the redactor gave no redaction');
   }
 
-  private inTime<T>(redacting: PromiseLike<Redaction<T>>, controller: AbortController): Promise<Redaction<T>> {
+  private inTime<T>(redacting: PromiseLike<Redaction<T>>, given: T, controller: AbortController): Promise<Redaction<T>> {
     return new Promise((resolve, reject) => {
       const cancel = this.clock.after(this.timeoutMs, () => {
-        const late = new DOMException('too late', 'TimeoutError');
-        controller.abort(late);
-        reject(this.failure(late));
+        controller.abort(new DOMException('too late', 'TimeoutError'));
+        reject(new PiiRedactionError(this.redactor.id, `took longer than pii.timeout (${this.timeoutMs} ms)`));
       });
       Promise.resolve(redacting)
         .finally(cancel)
-        .then((redaction) => this.checked(redaction))
+        .then((redaction) => this.checked(redaction, given))
         .then(resolve, (error: unknown) => reject(this.failure(error)));
     });
   }
@@ -95,16 +97,18 @@ export class Privacy {
 
   /** What went wrong, in words that hold nothing of the text. */
   private problemOf(error: unknown): string {
-    const { name, code, message } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
-    if (name === 'TimeoutError') return `took longer than pii.timeout (${this.timeoutMs} ms)`;
-    if (error instanceof TypeError && OWN_WORDS.test(String(message))) return `failed: ${String(message)}`;
-    const kind = typeof name === 'string' && /^[A-Za-z]{1,40}$/.test(name) ? name : 'something';
-    return `threw ${kind}${typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,40}$/.test(code) ? ` (${code})` : ''}`;
+    if (error instanceof RedactionFault) return `failed: ${error.message}`;
+    try {
+      const { name, code } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+      const kind = typeof name === 'string' && /^(?:[A-Z][A-Za-z]{0,30})?(?:Error|Exception)$/.test(name) ? name : 'something';
+      return `threw ${kind}${typeof code === 'string' && /^[A-Z_]{2,40}$/.test(code) ? ` (${code})` : ''}`;
+    } catch {
+      return 'threw something';
+    }
   }
 }
 
-/** Messages written in this package. */
-const OWN_WORDS = /^(?:a detector|the function|the redactor) gave (?:no|a) [a-zA-Z ,_]{1,80}$|^personal data is where it cannot be replaced/;
+const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'list' : typeof value);
 
 type Given = PiiOptions | false | undefined;
 

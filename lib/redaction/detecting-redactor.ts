@@ -1,7 +1,8 @@
-import { isThenable } from '../core/thenable.js';
+import { ignoreRejection, isThenable } from '../core/thenable.js';
 import { isPlaceholderType, Placeholders, PlaceholderStream } from './placeholders.js';
 import type { PiiContext, PiiDetector, PiiRedactor, PiiSpan, PiiType, Redaction } from '../core/pii.js';
 import { mergeSpans } from './detectors/merge-spans.js';
+import { RedactionFault } from './redaction-fault.js';
 import { rehydrated, resolvesAll } from './rehydration.js';
 import { TextLeaves, type TextLeaf } from './text-leaves.js';
 
@@ -46,21 +47,27 @@ export class DetectingRedactor implements PiiRedactor {
 
   private detectIn({ text, path }: TextLeaf, context: PiiContext): PiiSpan[] | PromiseLike<PiiSpan[]> {
     const inside = { ...context, path: [...context.path, ...path] };
-    const found: unknown[] = this.detectors.map((detector) => detector.detect(text, inside));
+    const found: unknown[] = [];
+    try {
+      for (const detector of this.detectors) found.push(detector.detect(text, inside));
+    } catch (error) {
+      for (const list of found) ignoreRejection(list);
+      throw error;
+    }
     return found.some(isThenable) ? Promise.all(found).then((lists) => checkedSpans(lists, text)) : checkedSpans(found, text);
   }
 }
 
-/** @throws TypeError when a detector gave something else than spans of the text. */
+/** @throws RedactionFault when a detector gave something else than spans of the text. */
 function checkedSpans(lists: readonly unknown[], text: string): PiiSpan[] {
   const spans: PiiSpan[] = [];
   for (const list of lists) {
-    if (!Array.isArray(list)) throw new TypeError('a detector gave no list of spans');
+    if (!Array.isArray(list)) throw new RedactionFault('a detector gave no list of spans');
     for (const span of list as Array<Partial<PiiSpan> | null | undefined>) {
       const { start, end, type } = span ?? {};
       const isInside = Number.isInteger(start) && Number.isInteger(end) && start! >= 0 && start! < end! && end! <= text.length;
-      if (!isInside) throw new TypeError('a detector gave a span that is not inside the text');
-      if (!isPlaceholderType(type)) throw new TypeError('a detector gave a type that is not of the form EMAIL or CREDIT_CARD');
+      if (!isInside) throw new RedactionFault('a detector gave a span that is not inside the text');
+      if (!isPlaceholderType(type)) throw new RedactionFault('a detector gave a type that is not of the form EMAIL or CREDIT_CARD');
       spans.push(span as PiiSpan);
     }
   }

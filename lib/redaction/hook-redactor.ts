@@ -1,6 +1,7 @@
 import { ignoreRejection, isThenable } from '../core/thenable.js';
 import { digest } from '../key/digest.js';
 import type { PiiContext, PiiRedactor, RedactText, Redaction } from '../core/pii.js';
+import { RedactionFault } from './redaction-fault.js';
 import { TextLeaves } from './text-leaves.js';
 
 /** What a text was that a function has changed; it does not say. */
@@ -31,9 +32,9 @@ export class HookRedactor implements PiiRedactor {
   }
 }
 
-/** @throws TypeError when the function gave something else than a text. */
+/** @throws RedactionFault when the function gave something else than a text. */
 function redactionOf<T>(leaves: TextLeaves, texts: readonly unknown[], { path }: PiiContext): Redaction<T> {
-  if (!texts.every((text) => typeof text === 'string')) throw new TypeError('the function gave no text');
+  if (!texts.every((text) => typeof text === 'string')) throw new RedactionFault('the function gave no text');
   const changed = leaves.leaves.filter(({ text }, index) => texts[index] !== text);
   return {
     value: leaves.replace((index) => texts[index]!) as T,

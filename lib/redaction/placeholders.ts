@@ -1,7 +1,7 @@
 import type { PiiType } from '../core/pii.js';
 
 /** `[[EMAIL_1]]`: needs no escape in JSON and HTML, and its end keeps `_1` from being the start of `_11`. */
-const STRICT = /\[\[([A-Z][A-Z0-9_]{0,19})_(\d{1,6})\]\]/g;
+const STRICT = /^\[\[[A-Z][A-Z0-9_]{0,19}_\d{1,6}\]\]$/;
 /** What models make of it: other case, one bracket, a space, an escaped underscore. */
 const TOLERANT = /\[{1,2} ?([A-Za-z](?:[A-Za-z0-9]|\\?_){0,19}?)\\?_(\d{1,6}) ?\]{1,2}/g;
 /** The start of a placeholder at the end of a piece of text. */
@@ -45,7 +45,7 @@ export class Placeholders {
     if (!text.includes('[')) return text;
     return text.replace(TOLERANT, (match, type: string) => {
       if (this.reserved.has(match)) return match;
-      const couldBeTaken = isStrict(match) || types.has(type.replaceAll('\\', '').toUpperCase()) || /^literal$/i.test(type);
+      const couldBeTaken = isStrict(match) || types.has(plainType(type)) || /^literal$/i.test(type);
       return couldBeTaken ? this.for(LITERAL, match) : match;
     });
   }
@@ -60,22 +60,25 @@ export class Placeholders {
     });
   }
 
-  /** Whether a text holds no placeholder but these. */
+  /** Whether a text holds no placeholder but these, nor anything like one of a type in use. */
   resolves(text: string): boolean {
-    if (!text.includes('[[')) return true;
-    return [...text.matchAll(STRICT)].every(([token]) => this.values.has(token) || this.reserved.has(token));
+    if (!text.includes('[')) return true;
+    return [...text.matchAll(TOLERANT)].every(([match, type, count]) => {
+      const isMeant = isStrict(match) || this.counts.has(plainType(type!));
+      return !isMeant || this.values.has(match) || this.reserved.has(match) || this.valueOfAltered(match, type!, count!) !== undefined;
+    });
   }
 
   private valueOfAltered(match: string, type: string, count: string): string | undefined {
     if (match.length > LONGEST_PLACEHOLDER || this.reserved.has(match)) return undefined;
-    return this.values.get(`[[${type.replaceAll('\\', '').toUpperCase()}_${count}]]`);
+    return this.values.get(`[[${plainType(type)}_${count}]]`);
   }
 }
 
-function isStrict(token: string): boolean {
-  STRICT.lastIndex = 0;
-  return STRICT.exec(token)?.[0] === token;
-}
+/** The type of an altered placeholder. */
+const plainType = (type: string): PiiType => type.replaceAll('\\', '').toUpperCase();
+
+const isStrict = (token: string): boolean => STRICT.test(token);
 
 /** Restores a text that comes in pieces, holding back no more than what may be the start of a placeholder. */
 export class PlaceholderStream {

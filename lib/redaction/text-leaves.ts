@@ -1,4 +1,6 @@
+import { types } from 'node:util';
 import { isRecord } from '../core/check-options.js';
+import { RedactionFault } from './redaction-fault.js';
 
 export type Path = readonly (string | number)[];
 
@@ -14,22 +16,45 @@ export interface TextLeaf {
 export type Replace = (leaf: TextLeaf) => string;
 
 /** A text that was to be replaced where it cannot be, such as in a URL object. */
-export class Unreplaceable extends Error {}
+export class Unreplaceable extends RedactionFault {
+  constructor() {
+    super('found personal data where it cannot be replaced, such as in a URL object');
+  }
+}
 
 /** More objects than any request holds: whoever passes a socket or an ORM's session does not want it walked. */
 const MAX_OBJECTS = 100_000;
 
-interface Slot {
-  readonly holder: Holder;
+/** One step into a value. Written out as a list for each object, the ways into a deep value would fill the memory. */
+interface Way {
+  readonly before: Way | undefined;
   readonly field: string | number;
-  readonly kind: 'value' | 'key';
-  readonly leaf: TextLeaf;
+}
+
+/** Where a text is. */
+class Slot implements TextLeaf {
+  constructor(
+    readonly holder: Holder,
+    readonly at: string | number,
+    readonly kind: 'value' | 'key',
+    readonly text: string,
+  ) {}
+
+  get field(): string | number | undefined {
+    return this.kind === 'key' ? undefined : this.at;
+  }
+
+  get path(): Path {
+    const path = [this.at];
+    for (let way = this.holder.way; way !== undefined; way = way.before) path.push(way.field);
+    return path.reverse();
+  }
 }
 
 /** An object that holds texts, with the way to it. */
 interface Holder {
   readonly source: object;
-  readonly path: Path;
+  readonly way: Way | undefined;
   /** Its entries in the order they are visited. Keys of a Map are values too. */
   readonly entries: Array<[field: string | number, value: unknown]>;
   /** Fields of plain data may be named by a user. */
@@ -55,7 +80,7 @@ export class TextLeaves {
     if (typeof root === 'string') this.leaves = [{ text: root, path: [], field: undefined }];
     else {
       this.walk();
-      this.leaves = this.slots.map(({ leaf }) => leaf);
+      this.leaves = this.slots;
     }
   }
 
@@ -65,32 +90,30 @@ export class TextLeaves {
     const changes = new Map<Holder, Array<[Slot, string]>>();
     for (const [index, slot] of this.slots.entries()) {
       const text = textAt(index);
-      if (text === slot.leaf.text) continue;
+      if (text === slot.text) continue;
       if (slot.holder.isOpaque) throw new Unreplaceable();
-      changes.set(slot.holder, [...(changes.get(slot.holder) ?? []), [slot, text]]);
+      addTo(changes, slot.holder, [slot, text]);
     }
     return changes.size === 0 ? this.root : this.rebuilt(changes);
   }
 
   private walk(): void {
-    const waiting: Array<[value: unknown, path: Path]> = [[this.root, []]];
+    const waiting: Array<[value: object, way: Way | undefined]> = isObject(this.root) ? [[this.root, undefined]] : [];
     while (waiting.length > 0) {
-      const [value, path] = waiting.pop()!;
-      if (typeof value !== 'object' || value === null || this.holders.has(value)) continue;
-      const holder = holderOf(value, path);
+      const [value, way] = waiting.pop()!;
+      if (this.holders.has(value)) continue;
+      const holder = holderOf(value, way, this.which);
       this.holders.set(value, holder);
-      if (this.holders.size > MAX_OBJECTS) throw new RangeError('too many objects to look through');
-      const inside: Array<[unknown, Path]> = [];
+      if (this.holders.size > MAX_OBJECTS) throw new RedactionFault('was given more objects than it looks through');
+      const inside: Array<[object, Way]> = [];
       for (const [field, entry] of holder.entries) {
-        const at = [...path, field];
-        if (holder.keysAreData && typeof field === 'string' && !IDENTIFIER.test(field)) {
-          this.slots.push({ holder, field, kind: 'key', leaf: { text: field, path: at, field: undefined } });
-        }
+        if (holder.keysAreData && typeof field === 'string' && !IDENTIFIER.test(field)) this.slots.push(new Slot(holder, field, 'key', field));
         if (typeof entry === 'string') {
-          if (this.which === 'all' || !isExempt(value, field, entry)) this.slots.push({ holder, field, kind: 'value', leaf: { text: entry, path: at, field } });
-        } else inside.push([entry, at]);
+          if (this.which === 'all' || !isExempt(value, field, entry)) this.slots.push(new Slot(holder, field, 'value', entry));
+        } else if (isObject(entry)) inside.push([entry, { before: way, field }]);
       }
-      waiting.push(...inside.reverse());
+      // One by one: what is spread lies on the stack.
+      for (let next = inside.pop(); next !== undefined; next = inside.pop()) waiting.push(next);
     }
   }
 
@@ -101,11 +124,10 @@ export class TextLeaves {
     for (const { source } of changed) copies.set(source, emptyLike(source));
     for (const holder of changed) {
       const texts = changes.get(holder) ?? [];
-      const values = new Map(texts.filter(([{ kind }]) => kind === 'value').map(([{ field }, text]) => [field, text]));
-      const keys = new Map(texts.filter(([{ kind }]) => kind === 'key').map(([{ field }, text]) => [field, text]));
+      const [values, keys] = (['value', 'key'] as const).map((wanted) => new Map(texts.filter(([{ kind }]) => kind === wanted).map(([{ at }, text]) => [at, text])));
       fill(copies.get(holder.source)!, holder, (field, value) => [
-        keys.get(field) ?? field,
-        values.get(field) ?? (typeof value === 'object' && value !== null ? (copies.get(value) ?? value) : value),
+        keys!.get(field) ?? field,
+        values!.get(field) ?? (isObject(value) ? (copies.get(value) ?? value) : value),
       ]);
     }
     return copies.get(this.root as object);
@@ -115,8 +137,8 @@ export class TextLeaves {
     const parents = new Map<Holder, Holder[]>();
     for (const holder of this.holders.values()) {
       for (const [, value] of holder.entries) {
-        const child = typeof value === 'object' && value !== null ? this.holders.get(value) : undefined;
-        if (child !== undefined) parents.set(child, [...(parents.get(child) ?? []), holder]);
+        const child = isObject(value) ? this.holders.get(value) : undefined;
+        if (child !== undefined) addTo(parents, child, holder);
       }
     }
     const found = new Set<Holder>();
@@ -126,7 +148,7 @@ export class TextLeaves {
       if (found.has(holder)) continue;
       if (holder.isOpaque) throw new Unreplaceable();
       found.add(holder);
-      waiting.push(...(parents.get(holder) ?? []));
+      for (const parent of parents.get(holder) ?? []) waiting.push(parent);
     }
     return found;
   }
@@ -135,23 +157,39 @@ export class TextLeaves {
 /** A name in code, not data. */
 const IDENTIFIER = /^[A-Za-z_$][\w$-]{0,40}$/;
 
-function holderOf(source: object, path: Path): Holder {
-  const holder = (entries: Holder['entries'], keysAreData = false, isOpaque = false): Holder => ({ source, path, entries, keysAreData, isOpaque });
-  if (Array.isArray(source)) return holder(source.map((value, index) => [index, value]));
+function holderOf(source: object, way: Way | undefined, which: 'leaving' | 'all'): Holder {
+  const holder = (entries: Holder['entries'], isOpaque = false): Holder => ({ source, way, entries, keysAreData: isPlain(source), isOpaque });
+  // Holes stay holes.
+  if (Array.isArray(source)) return holder(Array.from(source, (value: unknown, index): [number, unknown] => [index, value]).filter(([index]) => index in source));
   if (source instanceof Map) return holder([...source].flatMap(([key, value], index) => [[2 * index, key as unknown], [2 * index + 1, value as unknown]]));
   if (source instanceof Set) return holder([...source].map((value, index) => [index, value as unknown]));
-  if (source instanceof URL || source instanceof URLSearchParams) return holder([['href', String(source)]], false, true);
   if (isBlind(source)) return holder([]);
+  const hidden = which === 'leaving' ? hiddenTexts(source) : undefined;
+  if (hidden !== undefined) return holder(hidden, true);
+  return holder(Object.keys(source).sort().map((field) => [field, (source as Record<string, unknown>)[field]]));
+}
+
+/** The texts of an object that are not in its own fields, or not only: they can be read and not replaced. */
+function hiddenTexts(source: object): Holder['entries'] | undefined {
+  if (source instanceof URL || source instanceof URLSearchParams) return [['href', String(source)]];
+  if (types.isStringObject(source)) return [['value', String(source)]];
+  if (types.isNativeError(source)) return [['message', source.message], ['stack', source.stack], ['cause', source.cause], ...Object.entries(source)];
   const { toJSON } = source as { toJSON?: unknown };
-  if (typeof toJSON === 'function' && !isPlain(source)) return holder([['toJSON', Reflect.apply(toJSON, source, []) as unknown]], false, true);
-  const entries = Object.keys(source).sort().map((field): [string, unknown] => [field, (source as Record<string, unknown>)[field]]);
-  return holder(entries, isPlain(source) && !isProtocol(source));
+  return typeof toJSON === 'function' && !isPlain(source) ? [['toJSON', Reflect.apply(toJSON, source, []) as unknown]] : undefined;
 }
 
 /** Holds no text: times, bytes, patterns, signals, functions' business. */
 function isBlind(source: object): boolean {
   return source instanceof Date || source instanceof RegExp || ArrayBuffer.isView(source) || source instanceof ArrayBuffer
     || source instanceof AbortSignal || source instanceof Promise;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+function addTo<Key, Item>(lists: Map<Key, Item[]>, key: Key, item: Item): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [item]);
+  else list.push(item);
 }
 
 function isPlain(source: object): boolean {
@@ -167,8 +205,10 @@ function emptyLike(source: object): object {
 }
 
 function fill(copy: object, { source, entries }: Holder, changed: (field: string | number, value: unknown) => [string | number, unknown]): void {
-  if (Array.isArray(copy)) for (const [field, value] of entries) copy.push(changed(field, value)[1]);
-  else if (copy instanceof Set) for (const [field, value] of entries) copy.add(changed(field, value)[1]);
+  if (Array.isArray(copy)) {
+    for (const [field, value] of entries) copy[field as number] = changed(field, value)[1];
+    copy.length = (source as unknown[]).length;
+  } else if (copy instanceof Set) for (const [field, value] of entries) copy.add(changed(field, value)[1]);
   else if (copy instanceof Map) {
     for (let index = 0; index < entries.length; index += 2) {
       const [[keyAt, key], [valueAt, value]] = [entries[index]!, entries[index + 1]!];
@@ -185,27 +225,35 @@ function fill(copy: object, { source, entries }: Holder, changed: (field: string
 }
 
 const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function', 'model']);
+/** What a message has beside its role. An account with a role has none of them. */
+const MESSAGE: readonly string[] = ['content', 'parts', 'tool_calls', 'function_call', 'refusal'];
 const PARTS: ReadonlySet<unknown> = new Set([
-  'function', 'text', 'image_url', 'image', 'input_audio', 'file', 'refusal', 'tool_use', 'tool_result', 'thinking', 'message',
-  'input_text', 'input_image', 'input_file', 'output_text', 'function_call', 'function_call_output', 'reasoning', 'json_schema', 'json_object',
+  'function', 'text', 'image_url', 'image', 'input_audio', 'file', 'refusal', 'document', 'tool_use', 'server_tool_use', 'tool_result', 'thinking', 'redacted_thinking',
+  'message', 'input_text', 'input_image', 'input_file', 'output_text', 'function_call', 'function_call_output', 'reasoning', 'json_schema', 'json_object',
+  'tool-call', 'tool-result', 'tool_call',
 ]);
 
-/** Requests, messages, tool calls, parts and answers: their fields are the protocol's, not data. */
+/** Requests, messages, tool calls, parts and answers: some of their fields name things for the protocol. */
 function isProtocol(source: object): boolean {
   const { messages, choices, role, type, object } = source as Record<string, unknown>;
-  return Array.isArray(messages) || Array.isArray(choices) || ROLES.has(role) || PARTS.has(type)
+  return Array.isArray(messages) || Array.isArray(choices) || (ROLES.has(role) && MESSAGE.some((field) => field in source)) || PARTS.has(type)
     || (typeof object === 'string' && /^(?:chat\.completion|response|text_completion)/.test(object)) || 'finish_reason' in source;
 }
 
 /** What names things in a protocol. It is no text of anybody's, and an altered one would break the request. */
-const NAMES: ReadonlySet<string | number> = new Set(['role', 'type', 'object', 'id', 'finish_reason', 'stop_reason', 'system_fingerprint', 'service_tier', 'detail', 'format']);
-/** Bytes as text. */
-const BYTES: ReadonlySet<string | number> = new Set(['data', 'file_data', 'b64_json', 'signature', 'encrypted_content']);
+const NAMES: ReadonlySet<string> = new Set(['role', 'type', 'object', 'id', 'finish_reason', 'stop_reason', 'system_fingerprint', 'service_tier', 'detail', 'format']);
+/** Names of protocols' own, wherever they are. */
+const IDS: ReadonlySet<string> = new Set(['model', 'tool_call_id', 'tool_use_id', 'call_id', 'file_id', 'item_id', 'previous_response_id', 'toolCallId']);
+/** Bytes as text: of a protocol, or with the name of their format beside them. */
+const BYTES: ReadonlySet<string> = new Set(['data', 'file_data', 'b64_json', 'signature', 'encrypted_content', 'thoughtSignature']);
+const FORMATS: readonly string[] = ['format', 'media_type', 'mimeType', 'mime_type', 'mediaType'];
+const BASE64 = /^[\w+/=-]*$/;
+const DATA_URL = /^data:[^,\s]{0,200};base64,[\w+/=%-]*$/;
 
 function isExempt(holder: object, field: string | number, text: string): boolean {
-  if (text.startsWith('data:') && text.slice(0, 200).includes(';base64,')) return true;
-  if (typeof field !== 'string') return false;
-  if (field === 'model') return true;
-  if (BYTES.has(field)) return field !== 'data' || ['format', 'media_type', 'mimeType', 'mime_type', 'mediaType'].some((name) => Object.hasOwn(holder, name));
-  return isRecord(holder) && isProtocol(holder) && (NAMES.has(field) || field.endsWith('_id'));
+  if (text.startsWith('data:') && DATA_URL.test(text)) return true;
+  if (typeof field !== 'string' || !isRecord(holder)) return false;
+  if (IDS.has(field)) return true;
+  if (BYTES.has(field)) return (isProtocol(holder) || FORMATS.some((name) => Object.hasOwn(holder, name)) || field === 'thoughtSignature') && BASE64.test(text);
+  return NAMES.has(field) && isProtocol(holder);
 }

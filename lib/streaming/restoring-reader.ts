@@ -6,8 +6,10 @@ import { END, WAIT, type ChunkReader } from './chunk-reader.js';
 
 /** One text that comes in pieces, each in the same place of another chunk. */
 interface Channel {
-  /** How it begins: JSON is told by that. */
+  /** How it begins, without spaces: JSON is told by that. */
   begins: string;
+  /** What came before it could be told. */
+  undecided: string;
   restorer: TextRestorer | undefined;
   /** The last chunk that had a piece, and where. */
   chunk: unknown;
@@ -15,9 +17,9 @@ interface Channel {
 }
 
 /** Enough to see whether a text is JSON. */
-const BEGINNING = 16;
-/** Fields whose texts are pieces of what is said; all others name something. */
-const SAID: ReadonlySet<unknown> = new Set(['content', 'text', 'refusal', 'reasoning', 'reasoning_content', 'thinking', 'arguments', 'partial_json']);
+const BEGINNING = 2;
+/** Fields whose texts are pieces of what is said, or of a name; all others say what a chunk is. */
+const SAID: ReadonlySet<unknown> = new Set(['content', 'text', 'refusal', 'reasoning', 'reasoning_content', 'thinking', 'arguments', 'partial_json', 'delta', 'name']);
 
 /** Reads a stream with a caller's own values put back, in texts that are split anywhere over its chunks. */
 export class RestoringReader implements ChunkReader {
@@ -55,6 +57,7 @@ export class RestoringReader implements ChunkReader {
 
   /** The chunk with all that is certain; before it what other texts have come to, if it ends them. */
   private restored(chunk: unknown): unknown[] {
+    if (isWhole(chunk)) return [...this.rests(new Set(), chunk), this.redaction.rehydrate(chunk)];
     const leaves = new TextLeaves(chunk, 'all');
     const present = new Set<string>();
     const texts = leaves.leaves.map((leaf) => {
@@ -67,14 +70,23 @@ export class RestoringReader implements ChunkReader {
 
   private pieceOf(id: string, { text, path, field }: TextLeaf, chunk: unknown): string {
     let channel = this.channels.get(id);
-    if (channel === undefined) this.channels.set(id, (channel = { begins: '', restorer: undefined, chunk, path }));
+    if (channel === undefined) this.channels.set(id, (channel = { begins: '', undecided: '', restorer: undefined, chunk, path }));
     channel.chunk = chunk;
     channel.path = path;
-    if (channel.begins.length < BEGINNING) channel.begins = (channel.begins + text).trimStart().slice(0, BEGINNING);
-    if (channel.restorer === undefined && channel.begins === '') return text; // nothing is said yet
-    channel.restorer ??= this.redaction.rehydrateStream({ json: isJsonText(field, channel.begins) });
-    const piece = channel.restorer.push(text);
+    if (channel.begins.length < BEGINNING) channel.begins = (channel.begins + text.replaceAll(/\s/g, '')).slice(0, BEGINNING);
+    const piece = this.certain(channel, text, field);
     return endsChoice(chunk, path) ? piece + this.end(id) : piece;
+  }
+
+  private certain(channel: Channel, text: string, field: TextLeaf['field']): string {
+    if (channel.restorer !== undefined) return channel.restorer.push(text);
+    const known = channel.undecided + text;
+    if (!known.includes('[')) return known;
+    const json = isJsonText(field, channel.begins);
+    channel.undecided = json === undefined ? known : '';
+    if (json === undefined) return '';
+    channel.restorer = this.redaction.rehydrateStream({ json });
+    return channel.restorer.push(known);
   }
 
   /** What was held back of texts that end here: a chunk each, made like the last one they were in. */
@@ -89,23 +101,42 @@ export class RestoringReader implements ChunkReader {
   }
 
   private end(id: string): string {
-    const rest = this.channels.get(id)!.restorer?.end() ?? '';
+    const { restorer, undecided } = this.channels.get(id)!;
     this.channels.delete(id);
-    return rest;
+    return restorer?.end() ?? undecided;
   }
 }
 
-/** A place in chunk after chunk: items of lists are told apart by their `index`, as are events that have one. */
+/** A place in chunk after chunk: items of lists are told apart by their `index`, events by what they are about. */
 function channelOf(chunk: unknown, path: Path): string {
-  let [value, id] = [chunk, ''];
+  let [value, id] = [chunk, isEvent(chunk) ? `${chunk.type} ${aboutOf(chunk)}` : ''];
   for (const step of path) {
-    const index = isRecord(value) && typeof value['index'] === 'number' ? `#${value['index']}` : '';
     value = (value as Record<string | number, unknown> | undefined)?.[step];
-    const counts = isRecord(value) && typeof value['index'] === 'number';
-    id += `${index}.${typeof step === 'number' && counts ? '*' : step}`;
+    id += `.${typeof step === 'number' && isRecord(value) && typeof value['index'] === 'number' ? `#${value['index']}` : step}`;
   }
   return id;
 }
+
+/** What names the text that an event is about, with each vendor. */
+const ABOUT: readonly string[] = ['index', 'output_index', 'content_index', 'summary_index', 'id', 'toolCallId'];
+
+/** Which of several texts an event is about. The pieces of other streams are not told apart so: their `id` is that of the answer. */
+function aboutOf(chunk: unknown): string | undefined {
+  if (!isEvent(chunk)) return undefined;
+  const names = ABOUT.filter((field) => ['string', 'number'].includes(typeof chunk[field])).map((field) => `${field}=${String(chunk[field])}`);
+  return names.length === 0 ? undefined : names.join();
+}
+
+/** Whether an event about one thing is about all or some of what another is about: an item holds its contents. */
+const covers = (whole: string, part: string): boolean => part === whole || part.startsWith(`${whole},`);
+
+/** An event such as `content_block_delta`, `response.output_text.delta` and `text-delta`. */
+function isEvent(chunk: unknown): chunk is Record<string, unknown> & { type: string } {
+  return isRecord(chunk) && typeof chunk['type'] === 'string' && /^ping$|^[a-z]+[._-]/.test(chunk['type']);
+}
+
+/** Whether the texts of a chunk are no pieces of longer ones. */
+const isWhole = (chunk: unknown): boolean => isEvent(chunk) && !chunk.type.endsWith('delta');
 
 /** The choice of a chat chunk that a path leads into. */
 function choiceAt(chunk: unknown, [list, place]: Path): Record<string, unknown> | undefined {
@@ -123,9 +154,13 @@ function endsChoice(chunk: unknown, path: Path): boolean {
 
 /**
  * Whether a chunk without a piece of a text ends it. The choices of a chat take turns, so only its own end, or a chunk
- * without any, ends the text of one; other streams say one thing after the other.
+ * without any, ends the text of one; nor do events about others end it, or signs of life. Other streams say one thing after the other.
  */
 function endsText(next: unknown, chunk: unknown, path: Path): boolean {
+  if (isEvent(next)) {
+    const [about, other] = [aboutOf(chunk), aboutOf(next)];
+    return next.type !== 'ping' && (about === undefined || other === undefined || covers(other, about));
+  }
   const choice = choiceAt(chunk, path);
   if (choice === undefined || !isRecord(next) || !Array.isArray(next['choices'])) return true;
   if (next['choices'].length === 0) return true;
@@ -134,15 +169,13 @@ function endsText(next: unknown, chunk: unknown, path: Path): boolean {
 }
 
 /** A chunk like another, with this text in its place and nothing else said. */
-function chunkWith(chunk: unknown, path: Path, text: string): unknown {
-  const leaves = new TextLeaves(chunk, 'all');
-  const place = path.join('.');
-  const copy = leaves.replace((index) => {
-    const leaf = leaves.leaves[index]!;
-    if (leaf.path.join('.') === place) return text;
-    return SAID.has(leaf.field) ? '' : leaf.text;
-  });
-  if (!isRecord(copy) || copy['usage'] === undefined) return copy;
-  const { usage: _usage, ...rest } = copy;
-  return rest;
+function chunkWith(like: unknown, [step, ...rest]: Path, text: string): unknown {
+  if (step === undefined || typeof like !== 'object' || like === null) return text;
+  if (Array.isArray(like)) return [chunkWith(like[step as number], rest, text)];
+  const copy = Object.create(Object.getPrototypeOf(like) as object | null) as Record<string, unknown>;
+  for (const [field, value] of Object.entries(like)) {
+    if (field === step) copy[field] = chunkWith(value, rest, text);
+    else if (typeof value !== 'object' || value === null) copy[field] = SAID.has(field) ? undefined : value;
+  }
+  return copy;
 }
