@@ -73,7 +73,7 @@ export class Privacy {
   /** @param given What was to be redacted: whoever gives something else of another kind has not redacted it. */
   private checked<T>(redaction: Redaction<T>, given: T): Redaction<T> {
     const isRedaction = typeof redaction === 'object' && redaction !== null && Array.isArray(redaction.found) && kindOf(redaction.value) === kindOf(given);
-    const isWayBack = this.mode !== 'pseudonymize' || [redaction?.rehydrate, redaction?.rehydrateStream].every((way) => typeof way === 'function');
+    const isWayBack = this.mode !== 'pseudonymize' || (['rehydrate', 'rehydrateStream'] as const).every((way) => typeof redaction?.[way] === 'function');
     if (isRedaction && isWayBack) return redaction;
     throw new RedactionFault('the redactor gave no redaction');
   }

@@ -5,6 +5,9 @@ import { END, WAIT, type ChunkReader } from '../../../lib/streaming/chunk-reader
 import { RestoringReader } from '../../../lib/streaming/restoring-reader.js';
 import type { PiiSpan, Redaction } from '../../../lib/core/pii.js';
 
+/** Chunks of many shapes. */
+type Loose = ReturnType<typeof JSON.parse>;
+
 /** A value that JSON must escape, beside one that it need not. */
 const QUOTED = 'a "quoted"\\ value\nof two lines';
 const MAIL = 'jane@example.com';
@@ -30,7 +33,7 @@ class Chunks implements ChunkReader {
   }
 }
 
-function read(chunks: readonly unknown[]): any[] {
+function read(chunks: readonly unknown[]): Loose[] {
   const before = JSON.stringify(chunks);
   const reader = new RestoringReader(new Chunks([...chunks]), redaction);
   const taken: unknown[] = [];
@@ -51,13 +54,13 @@ const choice = (delta: object, { index = 0, finish = null as string | null } = {
   id: 'chatcmpl-1', object: 'chat.completion.chunk', model: 'gpt', choices: [{ index, delta, finish_reason: finish }],
 });
 const tool = (index: number, text: string, start: object = {}) => choice({ tool_calls: [{ index, ...start, function: { ...('id' in start ? { name: 'send' } : {}), arguments: text } }] });
-const contentOf = (chunks: any[], index = 0): string => chunks.flatMap(({ choices }) => choices).filter((one: any) => one.index === index).map(({ delta }: any) => delta.content ?? '').join('');
-const callsOf = (chunks: any[]): any[] => chunks.flatMap(({ choices }) => choices).flatMap(({ delta }: any) => delta.tool_calls ?? []);
-const argumentsOf = (chunks: any[], index: number): string => callsOf(chunks).filter((call) => call.index === index).map((call) => call.function?.arguments ?? '').join('');
+const contentOf = (chunks: Loose[], index = 0): string => chunks.flatMap(({ choices }) => choices).filter((one: Loose) => one.index === index).map(({ delta }: Loose) => delta.content ?? '').join('');
+const callsOf = (chunks: Loose[]): Loose[] => chunks.flatMap(({ choices }) => choices).flatMap(({ delta }: Loose) => delta.tool_calls ?? []);
+const argumentsOf = (chunks: Loose[], index: number): string => callsOf(chunks).filter((call) => call.index === index).map((call) => call.function?.arguments ?? '').join('');
 
 describe('a stream with the own values of its caller', () => {
   /** Each makes chunks of two pieces of what is said, and joins what was read. */
-  const shapes: Record<string, [make: (a: string, b: string) => unknown[], join: (chunks: any[]) => string]> = {
+  const shapes: Record<string, [make: (a: string, b: string) => unknown[], join: (chunks: Loose[]) => string]> = {
     'plain strings': [(a, b) => [a, b], (chunks) => chunks.join('')],
     'chat chunks, the end apart': [(a, b) => [choice({ role: 'assistant', content: '' }), choice({ content: a }), choice({ content: b }), choice({}, { finish: 'stop' })], contentOf],
     'chat chunks, the end with the last piece': [(a, b) => [choice({ content: a }), choice({ content: b }, { finish: 'stop' })], contentOf],
@@ -100,7 +103,7 @@ describe('a stream with the own values of its caller', () => {
   });
 
   /** The same for arguments of tools, which are JSON. */
-  const tools: Record<string, [make: (a: string, b: string) => unknown[], join: (chunks: any[]) => string]> = {
+  const tools: Record<string, [make: (a: string, b: string) => unknown[], join: (chunks: Loose[]) => string]> = {
     'chat chunks': [(a, b) => [tool(0, '', { id: 'call_1', type: 'function' }), tool(0, a), tool(0, b), choice({}, { finish: 'tool_calls' })], (chunks) => argumentsOf(chunks, 0)],
     'Anthropic events': [
       (a, b) => [a, b].map((partial_json) => ({ type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json } })),
@@ -143,7 +146,7 @@ describe('a stream with the own values of its caller', () => {
     expect(contentOf(taken, 1)).toBe('other');
     expect(callsOf(taken).filter((call) => call.function.name === 'send')).toHaveLength(1);
     expect(taken.filter(({ usage }) => usage !== undefined)).toHaveLength(1);
-    expect(taken.flatMap(({ choices }) => choices).filter((one: any) => one.finish_reason !== null)).toHaveLength(2);
+    expect(taken.flatMap(({ choices }) => choices).filter((one: Loose) => one.finish_reason !== null)).toHaveLength(2);
     expect(taken.at(-1).choices[0].finish_reason).toBe('length');
   });
 
