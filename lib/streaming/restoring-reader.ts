@@ -80,8 +80,8 @@ export class RestoringReader implements ChunkReader {
 
   private certain(channel: Channel, text: string, field: TextLeaf['field']): string {
     if (channel.restorer !== undefined) return channel.restorer.push(text);
+    if (channel.begins === '') return text; // nothing is said yet
     const known = channel.undecided + text;
-    if (!known.includes('[')) return known;
     const json = isJsonText(field, channel.begins);
     channel.undecided = json === undefined ? known : '';
     if (json === undefined) return '';
