@@ -11,7 +11,7 @@ import { ContextIdFactory } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Keyv } from 'keyv';
 import { ClsService } from 'nestjs-cls';
-import { CacheLlm, type CacheOutcome, type KeyDifference, LlmCache, LlmCacheModule, type LlmCacheOptions, type LlmProvider, LlmService, withCacheControl } from 'nestjs-llm-cache';
+import { attachLlmCache, CacheLlm, type CacheOutcome, type KeyDifference, LlmCache, LlmCacheModule, type LlmCacheOptions, type LlmProvider, LlmService, type PiiOptions, withCacheControl } from 'nestjs-llm-cache';
 import { FakeLlmProvider, LlmCacheTestingModule, type LlmCacheTestingOptions } from 'nestjs-llm-cache/testing';
 import { opened } from '../fixtures/apps.js';
 import { deferred, settled } from '../fixtures/deferred.js';
@@ -403,6 +403,84 @@ describe('the page on streams, and the README,', () => {
     for (let time = 0; time < 2; time++) expect(await examples(llmCache, llm, client)).toBe('A model 1. Tokyo.');
     expect(await llm.text('Japan?')).toBe('Tokyo.');
     expect(provider.calls).toHaveLength(1);
+  });
+});
+
+describe('the page on privacy:', () => {
+  interface Letters {
+    reply(letter: string): Promise<string>;
+    orders(email: string): Promise<string>;
+  }
+  type Examples = (llmCache: LlmCache, llm: LlmService, client: object, letter: string) => Promise<string[]>;
+  const letterOf = (customer: string): string => `I am ${customer}@example.com, call me at 020 7946 0958.`;
+  /** Says what it was asked, as a model that copies does. */
+  const echo = (request: object): string => `You say: ${String(lastText(request as { messages: Array<{ content?: unknown }> }))}`;
+
+  it('the shortest module, and a method of two callers', async () => {
+    const { PrivateAppModule } = await shown<{ PrivateAppModule: Type<unknown> }>('private-app.module.ts');
+    const { LettersService } = await shown<{ LettersService: Type<Letters> }>('letters.service.ts');
+    const provider = new FakeLlmProvider(echo);
+    const moduleRef = await Test.createTestingModule({ imports: [PrivateAppModule] }).compile();
+    opened(moduleRef);
+    const llmCache = moduleRef.get(LlmCache, { strict: false });
+    const letters = attachLlmCache(new LettersService(new LlmService(llmCache, provider)), llmCache);
+    for (const customer of ['jo', 'al']) expect(await letters.reply(letterOf(customer))).toBe(`You say: ${letterOf(customer)}`);
+    expect(provider.calls.map(lastText)).toEqual(['I am [[EMAIL_1]], call me at [[PHONE_1]].']);
+    expect(provider.calls[0]!.messages[0]!.content).toBe('Answer the letter. Copy tokens such as [[EMAIL_1]] as they are.');
+    for (let time = 0; time < 2; time++) expect(await letters.orders('jo@example.com')).toBe('orders of jo@example.com');
+    expect(llmCache.stats()).toMatchObject({ bypassed: 2 });
+  });
+
+  it('wrap, and what a call says itself', async () => {
+    const { examples } = await shown<{ examples: Examples }>('letters.service.ts');
+    const { llmCache, llm, provider } = await start(undefined, { pii: { mode: 'pseudonymize' }, provider: new FakeLlmProvider(echo) });
+    const asked: unknown[] = [];
+    const client = { ask: async (letter: unknown) => `You say: ${String(asked[asked.push(letter) - 1])}` };
+    for (const customer of ['jo', 'al']) {
+      expect(await examples(llmCache, llm, client, letterOf(customer))).toEqual(Array.from({ length: 3 }, () => `You say: ${letterOf(customer)}`));
+    }
+    const template = 'I am [[EMAIL_1]], call me at [[PHONE_1]].';
+    expect(asked).toEqual([template]);
+    expect(provider.calls.map(lastText)).toEqual([template, letterOf('jo'), letterOf('al')]);
+  });
+
+  it('a detector from the container, that counts as Python does', async () => {
+    const text = '\u{1F600} Anna is here.';
+    const asked: unknown[] = [];
+    const server = createServer((request, response) => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (piece: string) => (body += piece)).on('end', () => {
+        const question = JSON.parse(body) as { text: string };
+        asked.push(question);
+        const at = Array.from(question.text).indexOf('A');
+        response.end(JSON.stringify(at < 0 ? [] : [{ start: at, end: at + 4, entity_type: 'PERSON', score: 0.85 }]));
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    process.env['PRESIDIO_URL'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      const { WithPresidioModule } = await shown<{ WithPresidioModule: Type<unknown> }>('presidio.module.ts');
+      const moduleRef = await Test.createTestingModule({ imports: [WithPresidioModule] }).compile();
+      opened(moduleRef);
+      const seen: unknown[] = [];
+      const ask = (input: string): Promise<unknown> =>
+        moduleRef.get(LlmCache, { strict: false }).wrap({ name: 'ask', input }, (call) => seen[seen.push(call.input) - 1]);
+      expect(await ask(text)).toBe(text);
+      expect(seen).toEqual(['\u{1F600} [[PERSON_1]] is here.']);
+      expect(asked).toContainEqual({ text, language: 'en', entities: ['PERSON', 'LOCATION'], score_threshold: 0.5 });
+    } finally {
+      delete process.env['PRESIDIO_URL'];
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  it('a redactor that only judges', async () => {
+    const { classified } = await shown<{ classified: (isPersonal: (text: string) => Promise<boolean>) => PiiOptions }>('classifier.redactor.ts');
+    const { llm, llmCache } = await start(undefined, { pii: classified(async (text) => text.includes('Anna')) });
+    for (const question of ['Who is Anna?', 'Who is she?', 'Who is Anna?', 'Who is she?']) await llm.text(question);
+    expect(llmCache.stats()).toMatchObject({ bypassed: 2, hits: 1, stored: 1 });
   });
 });
 
