@@ -4,8 +4,9 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ask, askAtOnce, askForReply } from './ask.mjs';
+import { entryWith, filesAtRest, filesWith } from './at-rest.mjs';
 import { buildSample } from './build-sample.mjs';
-import { printCheck, printCommand, printConclusion, printIntroduction, printReplies, printTable, printTitle } from './print.mjs';
+import { printAtRest, printCheck, printCommand, printConclusion, printCustomers, printIntroduction, printReplies, printTable, printTitle } from './print.mjs';
 import { linesOf, runBatch, TICKETS } from './run-batch.mjs';
 import { openScreen } from './screen.mjs';
 import { SampleServer } from './sample-server.mjs';
@@ -20,6 +21,10 @@ const NEW_PROMPT = 'How do I get a refund?';
 const CALLERS = 1_000;
 const TICKET = 'My last invoice is wrong. Please look at it.';
 
+const CUSTOMERS = ['jo.doe@example.com', 'al@example.org'];
+const parcelQuestion = (address) => `Where is my parcel? Write to ${address}, please.`;
+const parcelAnswer = (address) => `Your parcel left us this morning. We will write to ${address} as soon as it has arrived.`;
+
 /** How many characters the first caller has when the second asks. */
 const JOINS_AT = 200;
 
@@ -32,6 +37,7 @@ await buildSample();
 const { startCannedLlm } = await import('../../dist-sample/sample-app/src/llm/canned-llm.js');
 const llm = await startCannedLlm();
 const folder = await mkdtemp(join(tmpdir(), 'nestjs-llm-cache-demo-'));
+const cachePath = join(folder, 'llm-cache.db');
 const shown = [];
 /** Tickets that the command line has had answered. */
 const askedBefore = new Set();
@@ -63,6 +69,10 @@ await actOfMany(`${CALLERS.toLocaleString('en')} callers with one new question, 
 await actOfStreams('A reply that is streamed: a second caller joins midway, a third comes when it is over');
 
 await server.stop();
+await startServer({ version: '2', LLM_CACHE_PII: 'pseudonymize' });
+await actOfCustomers('Two customers, one template, with LLM_CACHE_PII=pseudonymize');
+
+await server.stop();
 
 printTitle('A file of tickets on the command line, many of them alike, twice');
 await actOfBatch('first.jsonl');
@@ -71,14 +81,15 @@ await actOfBatch('second.jsonl');
 await llm.stop();
 printConclusion(shown);
 
-async function startServer({ version }) {
+async function startServer({ version, ...settings }) {
   server = await SampleServer.start(folder, {
     LLM_BASE_URL: `${llm.url}/v1`,
     LLM_API_KEY: 'none',
     LLM_MODEL: 'canned',
     LLM_RETRIES: '0',
-    LLM_CACHE_PATH: join(folder, 'llm-cache.db'),
+    LLM_CACHE_PATH: cachePath,
     LLM_CACHE_VERSION: version,
+    ...settings,
   });
 }
 
@@ -97,6 +108,28 @@ async function actOfMany(title) {
   const paid = row.answers.filter(({ status }) => status === 'miss');
   const texts = new Set(row.answers.map(({ text }) => text));
   show(title, [row], { upstreamCalls: 1, asClaimed: row.answers.length === CALLERS && paid.length === 1 && texts.size === 1 });
+}
+
+/** Each reads their own address, and neither address is on the disk, where a search does find the answer they share. */
+async function actOfCustomers(title) {
+  const rows = [];
+  for (const address of CUSTOMERS) rows.push(await observe(parcelQuestion(address), async () => [await ask(server.url, parcelQuestion(address))]));
+  shown.push(...rows);
+  const answers = rows.map(({ answers: [answer] }) => answer);
+  const template = llm.getRequests().at(-1).body.messages.at(-1).content;
+  printTitle(title);
+  printCustomers(rows, template);
+  const files = filesAtRest(cachePath);
+  const entry = entryWith(files, parcelAnswer('[[EMAIL_1]]'));
+  const found = CUSTOMERS.map((address) => ({ address, where: filesWith(files, address) }));
+  printAtRest(entry, files, found);
+  const asClaimed =
+    answers.every(({ text }, index) => text === parcelAnswer(CUSTOMERS[index])) &&
+    answers.map(({ status }) => status).join() === 'miss,hit' &&
+    template === parcelQuestion('[[EMAIL_1]]') &&
+    entry !== undefined &&
+    found.every(({ where }) => where.length === 0);
+  check(asClaimed, 1, rows.reduce((sum, { upstreamCalls }) => sum + upstreamCalls, 0));
 }
 
 async function actOfStreams(title) {

@@ -52,6 +52,26 @@ export function printReplies(replies) {
   }
 }
 
+/** Who asked what and read what, and what the LLM was asked in between. */
+export function printCustomers(rows, template) {
+  for (const { prompt, answers: [{ status, text, ms }] } of rows) {
+    printFact('asked', prompt);
+    printFact('read', `${text} ${dim(`(${duration(ms)}, `)}${STATUS_COLOR[status](status)}${dim(')')}`);
+  }
+  printFact('LLM was asked', template);
+}
+
+/** A stored entry, shortened, and the files that were searched for what must not be there. */
+export function printAtRest(entry, files, found) {
+  printFact('at rest', entry === undefined ? red('no such entry') : `${dim(`${entry.header.slice(0, 24)}…}`)} ${entry.payload}`);
+  const searched = files.map(({ name, bytes }) => `${name} (${number(Math.ceil(bytes.length / 1_024))} KB)`).join(', ');
+  for (const { address, where } of found) printFact('search', `${address} in ${where.length === 0 ? `${searched}: ${green('nothing')}` : red(where.join(', '))}`);
+}
+
+function printFact(what, words) {
+  console.log(`   ${dim(what.padEnd(15))}${words}`);
+}
+
 export function printCheck(ok, expected, counted) {
   if (ok) console.log(`   ${green('✓')} ${calls(counted)}, as expected`);
   else console.log(`   ${red('✗')} ${calls(counted)} where ${expected} were expected, or a status that was not`);

@@ -3,7 +3,7 @@ import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_FILTER } from '@nestjs/core';
 import type { Cache } from 'cache-manager';
-import { LlmCacheModule, memoryStore } from 'nestjs-llm-cache';
+import { LlmCacheModule, memoryStore, type PiiOptions } from 'nestjs-llm-cache';
 import { sqliteStore } from 'nestjs-llm-cache/sqlite';
 import { AssistantModule } from './assistant/assistant.module.js';
 import { LlmErrorFilter } from './http/llm-error.filter.js';
@@ -12,6 +12,12 @@ import { LlmModule } from './llm/llm.module.js';
 import { LlmCacheHttpModule } from './llm-cache/llm-cache-http.module.js';
 import { OpenAiModule } from './openai/openai.module.js';
 import { TicketsModule } from './tickets/tickets.module.js';
+
+/** `LLM_CACHE_PII=pseudonymize`, or another mode; without it nothing personal is looked for. */
+function privacyOf(config: ConfigService): PiiOptions | undefined {
+  const mode = config.get<PiiOptions['mode']>('LLM_CACHE_PII');
+  return mode ? { mode } : undefined;
+}
 
 @Module({
   imports: [
@@ -31,6 +37,7 @@ import { TicketsModule } from './tickets/tickets.module.js';
         ttl: '7d',
         version: config.get('LLM_CACHE_VERSION', '1'),
         provider: llm.provider,
+        pii: privacyOf(config),
         // Joins every key, so canned answers are never served once there is a real LLM.
         model: { model: llm.model },
       }),

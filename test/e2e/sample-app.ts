@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LLMock } from '@copilotkit/aimock';
@@ -71,6 +71,12 @@ export class SampleApp {
   async unfinishedWrites(): Promise<number> {
     const log = await stat(`${this.cacheFile}-wal`).catch(() => undefined);
     return log?.size ?? 0;
+  }
+
+  /** Everything that is on the disk: the database, its write-ahead log, and what else may be there. */
+  async atRest(): Promise<Buffer> {
+    const names = await readdir(this.folder);
+    return Buffer.concat(await Promise.all(names.map((name) => readFile(join(this.folder, name)))));
   }
 
   async stopLlm(): Promise<void> {

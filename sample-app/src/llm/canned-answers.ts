@@ -20,6 +20,8 @@ export function cannedAnswer(system: string, user: string): string {
   if (system.startsWith('Summarize')) return `The customer writes: ${firstSentenceOf(user)}`;
   if (system.startsWith('Reply')) return `${REPLY_START} "${firstSentenceOf(user)}" ${REPLY_REST}`;
   if (system.startsWith('Triage')) return JSON.stringify(triageOf(user.toLowerCase()));
+  const address = /^Where is my parcel\? Write to (\S+), please\.$/.exec(user)?.[1];
+  if (address !== undefined) return `Your parcel left us this morning. We will write to ${address} as soon as it has arrived.`;
   return ANSWERS[user] ?? `This is a canned answer to "${firstSentenceOf(user)}"; a real LLM would know more.`;
 }
 
