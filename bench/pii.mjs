@@ -3,23 +3,9 @@
 import { fileURLToPath } from 'node:url';
 import { BUILT_IN_ENTITIES, DEFAULT_ENTITIES, detectBuiltIn } from '../dist/esm/redaction/detectors/built-in-detectors.js';
 import { measure, percentile } from './measure.mjs';
+import { PROMPT, repeated } from './workloads.mjs';
 
 const MEGABYTE = 1_000_000;
-
-/** Prose, code and data with a number or an address now and then, as prompts have them. */
-const PROMPT = `You are a support agent. Answer in three sentences, in the language of the customer.
-
-Customer: Hi, this is Jo. I ordered two lamps on 2026-11-02 (order 4471-0093, 129.90 EUR), and only one of them arrived. You can
-reach me at jo.doe@example.com or on 020 7946 0958 until 18:00. I paid with the card ending in 4242; the invoice says INV-2026-00417.
-Is there anything in section 4.3 of your terms about late parcels? The tracking page shows "in transit" since 09:14:55.
-
-\`\`\`ts
-export const total = (items: readonly Item[]): number => items.reduce((sum, { price, count }) => sum + price * count, 0);
-const response = await fetch(\`https://api.example.com/v2/orders/\${id}?expand=items&limit=100\`, { headers: { accept: 'application/json' } });
-\`\`\`
-{"model":"gpt-4o-mini","temperature":0.2,"max_tokens":512,"metadata":{"id":"6fa459ea-ee8a-3ca4-894e-db77e160355e","ts":1732332968123}}
-The quick brown fox jumps over the lazy dog, while seven wise men discuss whether the year 1987 was warmer than 1986 or not.
-`;
 
 /** What makes each of the detectors try again and again. */
 const HOSTILE = [
@@ -29,9 +15,6 @@ const HOSTILE = [
   '-----BEGIN PRIVATE KEY-----\nAAAA\n', '-----BEGIN ', '::', 'a:', '2001:db8::1 ', '1.2.3.4 ', '1.2.3.', ' ', 'a', 'A1', '_', 'John Smith ', '{"a":1}',
   'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
 ];
-
-/** Of this length, in one piece, as a parsed request has it. */
-const repeated = (text, length) => JSON.parse(JSON.stringify(text.repeat(Math.ceil(length / text.length)).slice(0, length)));
 
 /** Lower bound: looking at each code unit once, as any detector has to. */
 function onePass(text) {

@@ -9,6 +9,7 @@ import { decoratedApp } from './apps.mjs';
 import { batches } from './batches.mjs';
 import { measure, percentile } from './measure.mjs';
 import { piiDetectors } from './pii.mjs';
+import { privacy } from './privacy.mjs';
 import { copyOf, REQUESTS, response } from './workloads.mjs';
 
 // Lower bound: what the least a cache could do costs in the same run. A key is JSON.stringify and one SHA-256,
@@ -235,3 +236,4 @@ await privacy();
 await replays();
 console.table(rows);
 await piiDetectors();
+await privacy();

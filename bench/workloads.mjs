@@ -50,3 +50,21 @@ export const response = (bytes) => ({
 });
 
 export const copyOf = (value) => JSON.parse(JSON.stringify(value));
+
+/** Prose, code and data with a number or an address now and then, as prompts have them. */
+export const PROMPT = `You are a support agent. Answer in three sentences, in the language of the customer.
+
+Customer: Hi, this is Jo. I ordered two lamps on 2026-11-02 (order 4471-0093, 129.90 EUR), and only one of them arrived. You can
+reach me at jo.doe@example.com or on 020 7946 0958 until 18:00. I paid with the card ending in 4242; the invoice says INV-2026-00417.
+Is there anything in section 4.3 of your terms about late parcels? The tracking page shows "in transit" since 09:14:55.
+
+\`\`\`ts
+export const total = (items: readonly Item[]): number => items.reduce((sum, { price, count }) => sum + price * count, 0);
+const response = await fetch(\`https://api.example.com/v2/orders/\${id}?expand=items&limit=100\`, { headers: { accept: 'application/json' } });
+\`\`\`
+{"model":"gpt-4o-mini","temperature":0.2,"max_tokens":512,"metadata":{"id":"6fa459ea-ee8a-3ca4-894e-db77e160355e","ts":1732332968123}}
+The quick brown fox jumps over the lazy dog, while seven wise men discuss whether the year 1987 was warmer than 1986 or not.
+`;
+
+/** Of this length, in one piece, as a parsed request has it. */
+export const repeated = (text, length) => JSON.parse(JSON.stringify(text.repeat(Math.ceil(length / text.length)).slice(0, length)));
