@@ -67,4 +67,4 @@ The quick brown fox jumps over the lazy dog, while seven wise men discuss whethe
 `;
 
 /** Of this length, in one piece, as a parsed request has it. */
-export const repeated = (text, length) => JSON.parse(JSON.stringify(text.repeat(Math.ceil(length / text.length)).slice(0, length)));
+export const repeated = (piece, length) => JSON.parse(JSON.stringify(piece.repeat(Math.ceil(length / piece.length)).slice(0, length)));
