@@ -75,7 +75,7 @@ async function sqliteHits() {
 }
 
 /** What a secret adds to a key, and encryption to an entry. */
-async function privacy() {
+async function secretsAndEncryption() {
   const [secret, aesKey] = [randomBytes(32), randomBytes(32)];
   const encryption = { current: 'a', keys: { a: aesKey } };
   const [plain, keyed] = [new LlmCache(), new LlmCache({ secret })];
@@ -232,7 +232,7 @@ await batches();
 await keys();
 await memoryHits();
 await sqliteHits();
-await privacy();
+await secretsAndEncryption();
 await replays();
 console.table(rows);
 await piiDetectors();

@@ -3,6 +3,7 @@ import { checkOptions, isRecord, nonEmptyString, trueOrFalse } from '../core/che
 import { LlmCacheConfigError } from '../core/errors.js';
 import { engineOptionRules, type EngineOptions } from '../engine/engine-options.js';
 import type { LlmProvider } from '../llm/chat.js';
+import { checkPiiOptions } from '../redaction/pii-options.js';
 
 /** Options of `LlmCacheModule`. */
 export interface LlmCacheOptions extends EngineOptions {
@@ -54,6 +55,7 @@ export function checkLlmCacheOptions(options: unknown): asserts options is LlmCa
       test: (value) => isRecord(value) && nonEmptyString.test(value['id']) && typeof value['chat'] === 'function',
     },
   });
+  checkPiiOptions(OWNER, (options as LlmCacheOptions).pii);
 }
 
 /** @throws LlmCacheConfigError when it is no object, or `isGlobal` is wrong; the rest is checked when the app starts. */

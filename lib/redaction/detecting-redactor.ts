@@ -83,8 +83,7 @@ function redactionOf<T>(leaves: TextLeaves, spans: readonly PiiSpan[][], { path,
     found: spans.flatMap((found, index) => found.map(({ type }) => ({ type, path: [...path, ...leaves.leaves[index]!.path] }))),
     rehydrate: (answer) => rehydrated(answer, placeholders),
     rehydrateStream: ({ json = false } = {}) => new PlaceholderStream(placeholders, json),
-    placeholders: placeholders.inUse,
-    resolves: (answer) => resolvesAll(answer, placeholders),
+    ...(reversible ? { placeholders: placeholders.inUse, resolves: (answer: unknown) => resolvesAll(answer, placeholders) } : {}),
   };
 }
 

@@ -66,6 +66,6 @@ describe('the sample app with LLM_CACHE_PII=pseudonymize', () => {
     await ways[0]![1](without, CUSTOMERS[0]!);
     expect(await ways[0]![1](app, CUSTOMERS[0]!)).toBe(answer(CUSTOMERS[0]!));
     expect(sample.upstreamCalls).toBe(2);
-    await expect(sample.start({ LLM_CACHE_PII: 'always' })).rejects.toThrow(/option "pii".*"mode".*'pseudonymize'/);
+    await expect(sample.start({ LLM_CACHE_PII: 'always' })).rejects.toThrow(/option "pii.mode" must be .*'pseudonymize'/);
   });
 });

@@ -1,4 +1,5 @@
 import type { PiiDetector, PiiSpan, PiiType } from '../../core/pii.js';
+import { CleanTexts } from './clean-texts.js';
 import { creditCardsInto } from './credit-card.js';
 import { detectEmails } from './email.js';
 import { detectIbans } from './iban.js';
@@ -33,8 +34,12 @@ export const DEFAULT_ENTITIES: readonly PiiType[] = ['EMAIL', 'PHONE', 'CREDIT_C
 /** Every type the built-in detectors know. */
 export const BUILT_IN_ENTITIES: readonly PiiType[] = [...DEFAULT_ENTITIES, 'IP'];
 
+/** Without a digit, an address, the start of a key or a long word there is nothing to find; most texts of a request are short. */
+const WORTH_A_LOOK = /[\d@]|:[a-f/:]|-----BEGIN|[\w.-]{14}/i;
+
 /** The spans of these types in a text, sorted and not overlapping (see {@link mergeSpans}). Types that are not built in are passed over. */
 export function detectBuiltIn(text: string, entities: Iterable<PiiType> = DEFAULT_ENTITIES): PiiSpan[] {
+  if (!WORTH_A_LOOK.test(text)) return [];
   const spans: PiiSpan[] = [];
   const visitors: RunVisitor[] = [];
   for (const type of new Set(entities)) {
@@ -53,5 +58,12 @@ export function detectBuiltIn(text: string, entities: Iterable<PiiType> = DEFAUL
 /** The built-in detectors as one {@link PiiDetector}, which answers at once. Its version names the entities. */
 export function builtInDetector(entities: Iterable<PiiType> = DEFAULT_ENTITIES): PiiDetector & { detect(text: string): PiiSpan[] } {
   const chosen = BUILT_IN_ENTITIES.filter((type) => new Set(entities).has(type));
-  return { id: 'built-in', version: `${VERSION} ${chosen.join(' ')}`, detect: (text) => detectBuiltIn(text, chosen) };
+  const clean = new CleanTexts();
+  const detect = (text: string): PiiSpan[] => {
+    if (clean.has(text)) return [];
+    const spans = detectBuiltIn(text, chosen);
+    if (spans.length === 0) clean.add(text);
+    return spans;
+  };
+  return { id: 'built-in', version: `${VERSION} ${chosen.join(' ')}`, detect };
 }

@@ -164,6 +164,14 @@ describe('redact', () => {
   });
 });
 
+describe('a placeholder that a user typed', () => {
+  it('is text like any other where nothing is put back', async () => {
+    const { llm, provider } = await start({ mode: 'redact' });
+    for (let time = 0; time < 2; time++) expect(await llm.text('print [[NOTE_1]]')).toBe('You said: print [[NOTE_1]]');
+    expect(provider.calls).toHaveLength(1);
+  });
+});
+
 describe('pseudonymize', () => {
   it('has one entry for one template, and gives each caller their own values back', async () => {
     const { llm, provider, stored } = await start({ mode: 'pseudonymize' });

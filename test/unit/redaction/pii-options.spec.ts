@@ -15,7 +15,7 @@ describe('options about personal data', () => {
   });
 
   it.each<[unknown, string]>([
-    [true, 'must be an object'], [[], 'must be an object'], ['redact', 'must be an object'], [{ mode: 'off' }, 'mode'], [{ mode: null }, 'mode'], [{ modes: 'redact' }, 'unknown option "modes"'],
+    [true, 'must be an object'], [[], 'must be an object'], ['redact', 'must be an object'], [{ mode: 'off' }, 'mode'], [{ mode: null }, 'mode'], [{ modes: 'redact' }, 'unknown option "pii.modes"'],
     [{ redactor: 'x' }, 'redactor'], [{ redactor: { ...redactor, version: '' } }, 'redactor'], [{ redactor: { id: 'x', version: '1' } }, 'redactor'], [{ entities: ['NAME'] }, 'entities'], [{ entities: 'EMAIL' }, 'entities'],
     [{ detectors: [hook] }, 'detectors'], [{ detectors: [{ ...detector, id: '' }] }, 'detectors'], [{ detectors: detector }, 'detectors'], [{ onResponsePii: 'keep' }, 'onResponsePii'], [{ timeout: 0 }, 'timeout'], [{ timeout: 'soon' }, 'timeout'],
     [{ redactor: hook, entities: ['EMAIL'] }, '"pii.entities"'], [{ redactor, detectors: [] }, '"pii.detectors"'], [{ redactor: hook, mode: 'pseudonymize' }, '"pii.mode"'],
