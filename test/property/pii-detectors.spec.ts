@@ -45,7 +45,7 @@ describe('the built-in detectors, on any text', () => {
         }
         expect(last).toBeLessThanOrEqual(given.length);
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_500 },
     );
   });
 
@@ -55,7 +55,7 @@ describe('the built-in detectors, on any text', () => {
         const moved = detect(given).map(({ type, start, end }) => ({ type, start: start + before.length, end: end + before.length }));
         expect(detect(before + given)).toEqual(moved);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 
