@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { isRecord } from '../core/check-options.js';
+import { JsonText } from './json-text.js';
 import { RedactionFault } from './redaction-fault.js';
 
 export type Path = readonly (string | number)[];
@@ -71,6 +72,8 @@ export class TextLeaves {
   readonly leaves: readonly TextLeaf[];
   private readonly slots: Slot[] = [];
   private readonly holders = new Map<object, Holder>();
+  /** Texts that are JSON, and where they are. */
+  private readonly json: Array<{ readonly holder: Holder; readonly field: string; readonly json: JsonText }> = [];
 
   /** @param which `leaving`: what names things in a protocol and bytes are left out, for they are nobody's text */
   constructor(
@@ -108,7 +111,11 @@ export class TextLeaves {
       const inside: Array<[object, Way]> = [];
       for (const [field, entry] of holder.entries) {
         if (holder.keysAreData && typeof field === 'string' && !IDENTIFIER.test(field)) this.slots.push(new Slot(holder, field, 'key', field));
-        if (typeof entry === 'string') {
+        const json = this.which === 'leaving' && typeof entry === 'string' && !holder.isOpaque && isPlain(value) ? JsonText.of(entry) : undefined;
+        if (json !== undefined) {
+          this.json.push({ holder, field: field as string, json });
+          inside.push([json, { before: way, field }]);
+        } else if (typeof entry === 'string') {
           if (this.which === 'all' || !isExempt(value, field, entry)) this.slots.push(new Slot(holder, field, 'value', entry));
         } else if (isObject(entry)) inside.push([entry, { before: way, field }]);
       }
@@ -123,12 +130,18 @@ export class TextLeaves {
     const copies = new Map<object, object>();
     for (const { source } of changed) copies.set(source, emptyLike(source));
     for (const holder of changed) {
+      if (holder.source instanceof JsonText) continue;
       const texts = changes.get(holder) ?? [];
       const [values, keys] = (['value', 'key'] as const).map((wanted) => new Map(texts.filter(([{ kind }]) => kind === wanted).map(([{ at }, text]) => [at, text])));
       fill(copies.get(holder.source)!, holder, (field, value) => [
         keys!.get(field) ?? field,
         values!.get(field) ?? (isObject(value) ? (copies.get(value) ?? value) : value),
       ]);
+    }
+    for (const { holder, field, json } of this.json) {
+      const texts = changes.get(this.holders.get(json)!);
+      if (texts === undefined) continue;
+      (copies.get(holder.source) as Record<string, unknown>)[field] = json.with(new Map(texts.map(([{ at }, text]) => [at as number, text])));
     }
     return copies.get(this.root as object);
   }
@@ -141,6 +154,7 @@ export class TextLeaves {
         if (child !== undefined) addTo(parents, child, holder);
       }
     }
+    for (const { holder, json } of this.json) addTo(parents, this.holders.get(json)!, holder);
     const found = new Set<Holder>();
     const waiting = [...changes.keys()];
     while (waiting.length > 0) {
@@ -159,6 +173,7 @@ const IDENTIFIER = /^[A-Za-z_$][\w$-]{0,40}$/;
 
 function holderOf(source: object, way: Way | undefined, which: 'leaving' | 'all'): Holder {
   const holder = (entries: Holder['entries'], isOpaque = false): Holder => ({ source, way, entries, keysAreData: isPlain(source), isOpaque });
+  if (source instanceof JsonText) return holder(source.literals.map(({ text }, index) => [index, text]));
   // Holes stay holes.
   if (Array.isArray(source)) return holder(Array.from(source, (value: unknown, index): [number, unknown] => [index, value]).filter(([index]) => index in source));
   if (source instanceof Map) return holder([...source].flatMap(([key, value], index) => [[2 * index, key as unknown], [2 * index + 1, value as unknown]]));
