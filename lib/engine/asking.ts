@@ -146,7 +146,16 @@ function pathOf(path: readonly (string | number)[]): string {
 /** An answer with its caller's own values put back. */
 export function withOwnValues({ call, redaction }: Asked, answer: unknown): unknown {
   if (call.privacy?.mode !== 'pseudonymize' || redaction === undefined) return answer;
-  return isThenable(answer) ? answer.then((late) => redaction.rehydrate(late)) : redaction.rehydrate(answer);
+  return isThenable(answer) ? answer.then((late) => rehydrated(redaction, late)) : rehydrated(redaction, answer);
+}
+
+/** A paid answer reaches its caller, with its placeholders if they cannot be replaced. */
+function rehydrated(redaction: Redaction<unknown>, answer: unknown): unknown {
+  try {
+    return redaction.rehydrate(answer);
+  } catch {
+    return answer;
+  }
 }
 
 /** The same for a reader of chunks. */

@@ -103,6 +103,25 @@ describe('the hook', () => {
     expect(seen.join('\n')).not.toMatch(/call_1|gpt-4o|base64|UklGRg|Bearer|^\d+$/m);
   });
 
+  it('whose way back fails does not cost the answer', async () => {
+    const redactor: PiiRedactor = {
+      id: 'one-way',
+      version: '1',
+      redact: (value) => ({
+        value,
+        found: [],
+        rehydrate: () => {
+          throw new Error('lost');
+        },
+        rehydrateStream: () => ({ push: (piece) => piece, end: () => '' }),
+      }),
+    };
+    const provider = new FakeLlmProvider('Dear [[PERSON_1]]');
+    const moduleRef = await Test.createTestingModule({ imports: [LlmCacheModule.forRoot({ provider, pii: { mode: 'pseudonymize', redactor } })] }).compile();
+    opened(moduleRef);
+    expect(await moduleRef.get(LlmService).text('Hello')).toBe('Dear [[PERSON_1]]');
+  });
+
   it('may be a whole redactor, with its own way back', async () => {
     const provider = new FakeLlmProvider((request) => `Dear ${echo(request)}`);
     const redactor: PiiRedactor = {
