@@ -556,7 +556,7 @@ export const mutants = [
     file: 'engine/flight-reader.ts',
     from: 'if (!this.isDone) this.leaving.abort(',
     to: 'if (this.isDone) this.leaving.abort(',
-    noticedBy: ['integration/streams/record'],
+    noticedBy: ['integration/streams/leave'],
   },
   {
     name: 'an abort does not reach a reader that waits',
@@ -621,7 +621,7 @@ export const mutants = [
     name: 'a decorated call and the LlmService call in it are spent twice',
     file: 'engine/upstream.ts',
     from: 'if (!frame.isAccountedFor) this.ledger.spend(inspection.usage);',
-    to: 'this.ledger.spend(inspection.usage ?? frame.usage);',
+    to: 'this.ledger.spend(inspection.usage ?? frame.known.usage);',
     noticedBy: ['integration/llm-service-frame', 'integration/llm-service'],
   },
   {

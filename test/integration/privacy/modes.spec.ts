@@ -294,6 +294,8 @@ describe('pseudonymize', () => {
     expect([await fromHanded(ANN), await fromHanded(BEN), calls]).toEqual([`To ${ANN}`, `To ${BEN}`, 1]);
     const other = (address: string) => llmCache.wrap({ ...parts(address), name: 'raw' }, () => (calls++, `To ${address}`));
     expect([await other(ANN), await other(BEN), calls]).toEqual([`To ${ANN}`, `To ${BEN}`, 3]);
+    const judged = (address: string) => llmCache.wrap({ ...parts(address), name: 'judged' }, () => (address.endsWith('.com') ? 'ours' : 'theirs'));
+    expect([await judged(ANN), await judged(BEN)]).toEqual(['ours', 'theirs']); // nothing in these answers shows what they are of
     expect(stored()).not.toContain('example.');
   });
 });
