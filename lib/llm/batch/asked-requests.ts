@@ -15,7 +15,7 @@ type Kept = (EarlierAnswer & { text: string }) | { error: unknown };
 
 /** Answers are remembered for equal requests further on, should the store not have them then: up to this much. */
 const MAX_REMEMBERED_BYTES = 16 * 1024 * 1024;
-const MAX_REMEMBERED = 10_000;
+const MAX_REMEMBERED = 1_000;
 /** An error with its stack, headers and cause, roughly. */
 const ERROR_BYTES = 8_192;
 
