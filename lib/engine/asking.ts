@@ -19,8 +19,6 @@ import type { Produce } from './upstream.js';
 export interface Asked {
   readonly call: Call;
   readonly produce: Produce;
-  /** Puts the caller's own values into the answer. */
-  readonly redaction: Redaction<unknown> | undefined;
 }
 
 /** The first step of every call: what of it may leave, and what it is to the cache. */
@@ -45,12 +43,10 @@ export class Asking {
     const privacy = this.privacies.of(question.pii, caller.pii);
     const resolve = (given: Given, redaction?: Redaction<unknown>): Asked => {
       const { parts, defaults } = question.about(given);
-      return asked(question, given, resolveCall(this.settings, parts, caller, { ...defaults, privacy, redaction }, startedAtMs));
+      const known = privacy === undefined ? defaults : { ...defaults, privacy, redaction };
+      return { call: resolveCall(this.settings, parts, caller, known, startedAtMs), produce: (upstream) => question.produce(upstream, given) };
     };
-    if (privacy === undefined) {
-      const { parts, defaults } = question.about(question.given);
-      return asked(question, question.given, resolveCall(this.settings, parts, caller, defaults, startedAtMs));
-    }
+    if (privacy === undefined) return resolve(question.given);
     if (privacy.guardsTheModel) return this.redacted(question, caller, privacy, resolve);
     const raw = resolve(question.given);
     return privacy.mode === 'bypass' && raw.call.key !== undefined ? this.unlessPersonal(raw, privacy) : raw;
@@ -125,10 +121,6 @@ export class Asking {
   }
 }
 
-function asked<Given>(question: Question<Given>, given: Given, call: Call): Asked {
-  return { call, produce: (upstream) => question.produce(upstream, given), redaction: call.redaction };
-}
-
 /** What of a key could be personal: its volatile fields are neither in it nor stored. */
 function personalPartOf({ input, model }: KeyDocument): unknown {
   return { input, model };
@@ -144,8 +136,8 @@ function pathOf(path: readonly (string | number)[]): string {
 }
 
 /** An answer with its caller's own values put back. */
-export function withOwnValues({ call, redaction }: Asked, answer: unknown): unknown {
-  if (call.privacy?.mode !== 'pseudonymize' || redaction === undefined) return answer;
+export function withOwnValues({ call: { privacy, redaction } }: Pick<Asked, 'call'>, answer: unknown): unknown {
+  if (privacy?.mode !== 'pseudonymize' || redaction === undefined) return answer;
   return isThenable(answer) ? answer.then((late) => rehydrated(redaction, late)) : rehydrated(redaction, answer);
 }
 
@@ -159,7 +151,7 @@ function rehydrated(redaction: Redaction<unknown>, answer: unknown): unknown {
 }
 
 /** The same for a reader of chunks. */
-export function readWithOwnValues({ call, redaction }: Asked, reader: ChunkReader | Promise<ChunkReader>): ChunkReader | Promise<ChunkReader> {
-  if (call.privacy?.mode !== 'pseudonymize' || redaction === undefined) return reader;
+export function readWithOwnValues({ call: { privacy, redaction } }: Asked, reader: ChunkReader | Promise<ChunkReader>): ChunkReader | Promise<ChunkReader> {
+  if (privacy?.mode !== 'pseudonymize' || redaction === undefined) return reader;
   return reader instanceof Promise ? reader.then((late) => new RestoringReader(late, redaction)) : new RestoringReader(reader, redaction);
 }

@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.js';
+import type { GroupVersions } from '../stores/group-versions.js';
 import type { Tiers } from '../stores/tiers.js';
 import type { Asked, Asking } from './asking.js';
 import type { Call, Caller } from './call.js';
 import type { EntryReader } from './entry-reader.js';
 import type { Landing } from './landing.js';
-import type { GroupVersions } from '../stores/group-versions.js';
 import type { Outcomes } from './outcomes.js';
 import type { Question } from './question.js';
 import type { Produce, Upstream } from './upstream.js';
@@ -56,6 +56,6 @@ export class CallSteps {
   /** Ends a call with the answer, or the error, that an equal one got. */
   share(call: Call, earlier: EarlierAnswer | { error: unknown }): void {
     if ('error' in earlier) this.outcomes.failed(call, 'coalesced', earlier.error);
-    else this.outcomes.coalesced(call, { ...earlier, value: undefined, payload: undefined, stored: false, model: undefined, finishReason: undefined, ageMs: 0, versions: [] });
+    else this.outcomes.coalesced(call, { ...earlier, model: undefined, finishReason: undefined, ageMs: 0, versions: [] });
   }
 }

@@ -45,7 +45,7 @@ export class Outcomes {
   }
 
   /** The caller shared another's upstream call. What it saved is the time it did not have to wait itself. */
-  coalesced(call: Call, landing: Landing): void {
+  coalesced(call: Call, landing: Omit<Landing, 'value' | 'payload' | 'stored'>): void {
     const { usage, model, finishReason, refused, ageMs, versions, latencyMs } = landing;
     const savedMs = Math.max(0, latencyMs - (this.clock.monotonic() - call.startedAtMs));
     this.ledger.save(savedMs, usage);

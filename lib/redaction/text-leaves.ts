@@ -13,9 +13,6 @@ export interface TextLeaf {
   readonly field: string | number | undefined;
 }
 
-/** Replaces texts; the same text where it stays. */
-export type Replace = (leaf: TextLeaf) => string;
-
 /** A text that was to be replaced where it cannot be, such as in a URL object. */
 export class Unreplaceable extends RedactionFault {
   constructor() {

@@ -925,8 +925,8 @@ export const mutants = [
   {
     name: 'one caller of a template gets another\'s values',
     file: 'engine/asking.ts',
-    from: 'redaction: call.redaction };',
-    to: 'redaction: undefined };',
+    from: 'return redaction.rehydrate(answer);',
+    to: 'return answer;',
     noticedBy: ['integration/privacy/modes'],
   },
   {
