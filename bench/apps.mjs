@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { CacheLlm, LlmCacheModule } from 'nestjs-llm-cache';
 
 /** A Nest application context with one decorated method, `ask(request)`; a plain JavaScript stand-in for a user's service. */
-export async function decoratedApp(options, produce) {
+export async function decoratedApp(options, produce, logger = ['error', 'warn']) {
   class BenchService {
     ask(request) {
       return produce(request);
@@ -13,6 +13,6 @@ export async function decoratedApp(options, produce) {
   CacheLlm({ returns: 'promise' })(BenchService.prototype, 'ask', descriptor);
   Object.defineProperty(BenchService.prototype, 'ask', descriptor);
   const root = { module: BenchService, imports: [LlmCacheModule.forRoot(options)], providers: [BenchService] };
-  const app = await NestFactory.createApplicationContext(root, { logger: ['error', 'warn'] });
+  const app = await NestFactory.createApplicationContext(root, { logger });
   return { service: app.get(BenchService), close: () => app.close() };
 }

@@ -7,9 +7,11 @@ import { sqliteStore } from 'nestjs-llm-cache/sqlite';
 import { EncryptedEntries } from '../dist/esm/stores/entry-format.js';
 import { decoratedApp } from './apps.mjs';
 import { batches } from './batches.mjs';
+import { fleet } from './fleet.mjs';
 import { measure, percentile } from './measure.mjs';
 import { piiDetectors } from './pii.mjs';
 import { privacy } from './privacy.mjs';
+import { redis } from './redis.mjs';
 import { copyOf, REQUESTS, response } from './workloads.mjs';
 
 // Lower bound: what the least a cache could do costs in the same run. A key is JSON.stringify and one SHA-256,
@@ -229,6 +231,7 @@ console.log(`Node ${process.version}, 20th percentile of interleaved rounds\n`);
 await stampede();
 await joiners();
 await batches();
+await fleet();
 await keys();
 await memoryHits();
 await sqliteHits();
@@ -237,3 +240,4 @@ await replays();
 console.table(rows);
 await piiDetectors();
 await privacy();
+await redis();

@@ -49,6 +49,33 @@ export const response = (bytes) => ({
   usage: { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 },
 });
 
+const SENTENCES = [
+  'Please compare both options, and cite the source. ',
+  'Le délai de livraison a été dépassé à cause d’une grève. ',
+  'Die Prüfung der Anträge wird größere Verzögerungen verursachen. ',
+  'Пожалуйста, проверьте договор и найдите противоречия. ',
+  'يرجى تلخيص المستند التالي في ثلاث نقاط رئيسية. ',
+  '请总结以下客户反馈，并给出三条改进建议。',
+  '次の会議の議事録を要約してください。',
+  '다음 고객 문의를 분류하고 우선순위를 정해 주세요. ',
+  'कृपया इस दस्तावेज़ का सारांश लिखें। ',
+  'Great job 🎉🚀, thank you 🙏 ',
+];
+
+/** The same with its long texts in ten languages, as long in UTF-8. */
+export function multilingual(value) {
+  if (typeof value === 'string') return value.length < 200 ? value : multilingualText(value.length);
+  if (typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value).map(([name, field]) => [name, multilingual(field)]);
+  return Array.isArray(value) ? fields.map(([, field]) => field) : Object.fromEntries(fields);
+}
+
+function multilingualText(bytes) {
+  const sentences = [];
+  for (let length = 0; length < bytes; length += Buffer.byteLength(sentences.at(-1))) sentences.push(SENTENCES[sentences.length % SENTENCES.length]);
+  return sentences.join('');
+}
+
 export const copyOf = (value) => JSON.parse(JSON.stringify(value));
 
 /** Prose, code and data with a number or an address now and then, as prompts have them. */

@@ -7,6 +7,7 @@
 
 export { LlmCacheModule } from './module/llm-cache.module.js';
 export type { LlmCacheAsyncOptions, LlmCacheOptions, LlmCacheOptionsFactory } from './module/llm-cache-options.js';
+export { LlmCacheHealthIndicator, type LlmCacheHealth, type TierHealth } from './module/health/llm-cache.health-indicator.js';
 
 export { CacheLlm } from './decorator/cache-llm.decorator.js';
 export type { CacheLlmOptions, ReturnKind } from './decorator/cache-llm-options.js';
@@ -26,6 +27,7 @@ export type {
   KeyParts,
   LlmUsage,
   ModelConfig,
+  StaleOptions,
   UpstreamCall,
   WrapCall,
 } from './core/types.js';
@@ -53,8 +55,10 @@ export {
   LlmCacheMissError,
   LlmCacheStoreError,
   LlmProviderError,
+  LlmUpstreamError,
   PiiRedactionError,
   ScopeRequiredError,
   StreamLagError,
   UncacheableInputError,
+  type UpstreamFailure,
 } from './core/errors.js';

@@ -23,7 +23,7 @@ const APPS = [
 ];
 
 /** Everything that the tarball may hold. */
-const PUBLISHED = /^(?:dist\/(?:esm|cjs)\/.+|docs\/(?!api\/).+\.md|(?:README|CHANGELOG|ARCHITECTURE)\.md|LICENSE|package\.json)$/;
+const PUBLISHED = /^(?:dist\/(?:esm|cjs)\/.+|docs\/(?!api\/).+\.(?:md|svg)|(?:README|CHANGELOG|ARCHITECTURE)\.md|LICENSE|package\.json)$/;
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall', 'prepare'];
 
 const words = process.argv.slice(2);

@@ -10,7 +10,7 @@ const HOUSE = [
 ];
 
 /** Packages that only one folder may import. */
-const CONFINED: Record<string, string> = { keyv: 'stores', 'cache-manager': 'stores', 'lru-cache': 'stores', '@nestjs/cache-manager': 'stores', cockatiel: 'stores', libsql: 'stores' };
+const CONFINED: Record<string, string> = { keyv: 'stores', 'cache-manager': 'stores', 'lru-cache': 'stores', '@nestjs/cache-manager': 'stores', cockatiel: 'stores', libsql: 'stores', '@keyv/redis': 'stores' };
 
 /** Most lines of a file in these folders, and of any other. */
 const NEST_FACING = new Set(['decorator', 'module']);

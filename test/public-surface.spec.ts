@@ -9,12 +9,14 @@ const SURFACE: Record<string, string[]> = {
     'LlmCache',
     'LlmCacheConfigError',
     'LlmCacheError',
+    'LlmCacheHealthIndicator',
     'LlmCacheInvalidationError',
     'LlmCacheMissError',
     'LlmCacheModule',
     'LlmCacheStoreError',
     'LlmProviderError',
     'LlmService',
+    'LlmUpstreamError',
     'PiiRedactionError',
     'ScopeRequiredError',
     'StreamLagError',
@@ -24,8 +26,9 @@ const SURFACE: Record<string, string[]> = {
     'withCacheControl',
   ],
   'nestjs-llm-cache/openai': ['openAiProvider'],
+  'nestjs-llm-cache/redis': ['redisStore'],
   'nestjs-llm-cache/sqlite': ['sqliteStore'],
-  'nestjs-llm-cache/testing': ['FakeClock', 'FakeLlmProvider', 'LlmCacheTestingModule'],
+  'nestjs-llm-cache/testing': ['ChaosStore', 'FakeClock', 'FakeLlmProvider', 'LlmCacheTestingModule'],
 };
 
 describe('the public surface', () => {

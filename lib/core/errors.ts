@@ -5,6 +5,7 @@ export type LlmCacheErrorCode =
   | 'LLM_CACHE_UNCACHEABLE_INPUT'
   | 'LLM_CACHE_SCOPE_REQUIRED'
   | 'LLM_CACHE_PROVIDER_ANSWER'
+  | 'LLM_CACHE_UPSTREAM'
   | 'LLM_CACHE_INVALIDATION'
   | 'LLM_CACHE_STORE'
   | 'LLM_CACHE_STREAM_LAG'
@@ -106,6 +107,44 @@ export class LlmProviderError extends LlmCacheError {
   }
 }
 
+/** What is told of a failed upstream call to other processes: nothing that could hold content. */
+export interface UpstreamFailure {
+  /** The error's name, such as `RateLimitError`. */
+  readonly name?: string;
+  /** Its HTTP status. */
+  readonly status?: number;
+  /** Its code, such as `ECONNREFUSED`. */
+  readonly code?: string;
+  /** Its `Retry-After`, as the provider sent it. */
+  readonly retryAfter?: string;
+}
+
+/**
+ * Another process was asked the same at the same time, called upstream for both, and failed. Errors of this process are
+ * rethrown as they are; of another's there is only this. `status` and `headers` are where SDKs have them, for retries.
+ */
+export class LlmUpstreamError extends LlmCacheError {
+  override readonly name = 'LlmUpstreamError';
+  static override readonly expectedCode = 'LLM_CACHE_UPSTREAM';
+  /** HTTP status of the failed call, where it had one. */
+  readonly status: number | undefined;
+  /** `retry-after`, where the provider sent it. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(failure: UpstreamFailure) {
+    const { name = 'an error', status, code, retryAfter } = failure;
+    const what = [name, status, code].filter((part) => part !== undefined).join(', ');
+    super(
+      'LLM_CACHE_UPSTREAM',
+      `The upstream call that another process made for the same question failed (${what}). ` +
+        'Treat it like the error itself: its status and retry-after are here, its text is in the log of that process.',
+      { cause: failure },
+    );
+    this.status = status;
+    this.headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+  }
+}
+
 /** `clear` or `invalidate` was applied in this process, but a store did not confirm it. Call it again. */
 export class LlmCacheInvalidationError extends LlmCacheError {
   override readonly name = 'LlmCacheInvalidationError';
@@ -131,8 +170,8 @@ export class LlmCacheStoreError extends LlmCacheError {
   static override readonly expectedCode = 'LLM_CACHE_STORE';
 
   constructor(
-    /** `skipped`: not even tried, because the store was down a moment ago. */
-    readonly kind: 'failed' | 'timeout' | 'skipped',
+    /** `skipped`: not even tried, because the store was down a moment ago. `fenced`: refused, because a newer answer is on its way. */
+    readonly kind: 'failed' | 'timeout' | 'skipped' | 'fenced',
     message: string,
     options?: ErrorOptions,
   ) {

@@ -43,7 +43,7 @@ export interface LlmUsage {
   totalTokens: number;
 }
 
-/** What happened to one call. `coalesced`: it shared the upstream call of another caller. */
+/** What happened to one call. `coalesced`: it shared the upstream call of another caller. `stale`: a stored answer past its lifetime. */
 export type CacheStatus = 'hit' | 'miss' | 'stale' | 'coalesced' | 'bypass';
 
 /** What happened to one call, without content. */
@@ -52,17 +52,17 @@ export interface CacheOutcome {
   status: CacheStatus;
   /** The identity of the call; tells a decorated call from one made inside it. */
   name: string;
-  /** Why the cache was bypassed, or why the answer was not stored. */
+  /** Why the cache was bypassed, why the answer was not stored, or why it is stale. */
   reason?: string;
   /** Whether the answer is in the cache after this call because of this call. */
   stored: boolean;
-  /** Index of the tier that answered a hit. */
+  /** Index of the tier that held a stored answer. */
   tier?: number;
   /** The call's key; absent where it bypassed the cache. */
   key?: string;
   /** Age of a stored answer, milliseconds. */
   ageMs?: number;
-  /** How long the answer took to compute when it was stored, milliseconds. */
+  /** How long the answer took to compute when it was stored, milliseconds; less the wait of a caller who waited for upstream. */
   savedMs?: number;
   /** Tokens of the answer: spent on a miss, saved on a hit. */
   usage?: LlmUsage;
@@ -107,8 +107,16 @@ export interface CacheableContext {
   usage?: LlmUsage;
 }
 
+/** How long past its lifetime an answer may still be served, in the terms of RFC 5861. */
+export interface StaleOptions {
+  /** Serve a stored answer at once for this long past its lifetime, and have it computed anew behind it. @default false */
+  staleWhileRevalidate?: Duration | false;
+  /** Serve a stored answer for this long past its lifetime where upstream is out of order: 5xx, 429, timeouts, no connection. @default false */
+  staleIfError?: Duration | false;
+}
+
 /** Options of one imperative call. */
-export interface CallOptions extends CacheControl {
+export interface CallOptions extends CacheControl, StaleOptions {
   /** An extra gate for this call: it can only refuse. */
   cacheable?: CacheableFilter;
   /** Personal data in this call: over the module's options; `false` looks for none. */

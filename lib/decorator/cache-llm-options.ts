@@ -12,7 +12,8 @@ import {
 } from '../core/check-options.js';
 import type { Duration } from '../core/duration.js';
 import type { PiiOptions } from '../core/pii.js';
-import type { CacheableFilter, ModelConfig } from '../core/types.js';
+import type { CacheableFilter, ModelConfig, StaleOptions } from '../core/types.js';
+import { staleRules } from '../policy/staleness.js';
 import { checkPiiOptions, piiOptions } from '../redaction/pii-options.js';
 
 /** What a decorated method returns, where its declaration does not tell. */
@@ -27,7 +28,7 @@ export interface CacheLlmOptions<
   KeyArgs extends unknown[] = ModelArgs,
   ScopeArgs extends unknown[] = ModelArgs,
   TagsArgs extends unknown[] = ModelArgs,
-> {
+> extends StaleOptions {
   /** Stable identity. @default the classes and the method, such as `TicketsService.summary` */
   name?: string;
   /** Model configuration: joins the key, and `LlmService` inside the method uses it. */
@@ -61,6 +62,7 @@ export function checkCacheLlmOptions(owner: string, options: unknown): void {
     model: either(aRecord, aFunction),
     version: stringOrNumber,
     ttl: durationOrFalse,
+    ...staleRules,
     key: aFunction,
     scope: aFunction,
     tags: either(stringList, aFunction),

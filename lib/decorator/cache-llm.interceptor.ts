@@ -91,8 +91,10 @@ export class CacheLlmInterceptor implements MethodHost {
 
   /** What the call is to the cache: its arguments and model configuration leave, and the rest is derived from them. */
   private questionOf(method: CachedMethod, instance: object, args: unknown[], argsWith: SignalFree['argsWith']): Question<MethodCall> {
+    const { given, pii } = callOf(method, instance, args);
     return {
-      ...callOf(method, instance, args),
+      given,
+      pii,
       about: ({ input, model }) => this.describe(method, instance, input, model, args),
       produce: ({ signal }, { input }) => Reflect.apply(method.original, instance, argsWith(signal, input === args ? undefined : input)),
     };
@@ -103,12 +105,13 @@ export class CacheLlmInterceptor implements MethodHost {
     const runtime = runtimeOf(instance);
     try {
       const name = this.claim(method, runtime);
-      const { ttl, cacheable, revive, tags } = method.options;
+      const { ttl, staleWhileRevalidate, staleIfError, cacheable, revive, tags } = method.options;
       return {
         parts: partsOf(method, instance, name, { input: args, model }, raw),
         defaults: {
           body: method.body,
           ttl,
+          stale: { staleWhileRevalidate, staleIfError },
           cacheable: cacheable && ((result, context) => call(cacheable, instance, [result, context])),
           revive: revive && ((plain) => call(revive, instance, [plain])),
           tags: typeof tags === 'function' ? tagsFrom(call(tags, instance, raw)) : tags,

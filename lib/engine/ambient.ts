@@ -32,6 +32,11 @@ export function withCacheControl<T>(control: CacheControl, run: () => T): T {
   return storage.run({ frame, control: mergeCacheControl(outer, control) }, run);
 }
 
+/** Runs what is no part of the call under way: in the frame given, and under no control. */
+export function runApart<T>(frame: CallFrame | undefined, run: () => T): T {
+  return storage.run({ frame }, run);
+}
+
 /** Runs the function that computes an answer inside its frame. */
 export function runInFrame<T>(frame: CallFrame, control: CacheControl, run: () => T): T {
   return storage.run({ frame, control }, run);

@@ -8,12 +8,13 @@ import { mergeCacheControl } from '../policy/cache-control.js';
 import type { ChunkReader } from '../streaming/chunk-reader.js';
 import { RestoringReader } from '../streaming/restoring-reader.js';
 import { ambient } from './ambient.js';
-import { documentOf, resolveCall, type Call, type Caller } from './call.js';
+import { resolveCall, type Call, type Caller } from './call.js';
+import { documentOf } from './document.js';
 import type { Settings } from './engine-options.js';
 import type { Outcomes } from './outcomes.js';
 import { Privacies, type Privacy } from './privacy.js';
 import { questionOf, type Question } from './question.js';
-import type { Produce } from './upstream.js';
+import type { Produce } from './upstream-calls.js';
 
 /** A question that was looked through for personal data and resolved. */
 export interface Asked {

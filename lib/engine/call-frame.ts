@@ -50,13 +50,25 @@ export class CallFrame {
     /** The flight that waits for this call to end. */
     readonly flight: WaitNode | undefined,
     readonly parent: CallFrame | undefined,
-  ) {}
+  ) {
+    this.isRefresh = parent?.isRefresh ?? false;
+  }
+
+  /** Whether a stale answer is renewed here, by fresh ones. */
+  isRefresh: boolean;
 
   /** Placeholders in the question, where it was pseudonymised, and in those of the calls around. */
   placeholders: ReadonlySet<string> | undefined;
 
   /** Set when the call has ended: what it left running, such as a timer, is no part of it any more. */
   ended = false;
+
+  /** What work that goes on without this call keeps of it; nobody is told, and nothing is waited for. */
+  detached(): CallFrame {
+    const frame = new CallFrame(undefined, this.model, this.scope, new AbortController().signal, this.groups, undefined, undefined);
+    frame.placeholders = this.placeholders;
+    return frame;
+  }
 
   /** Whether the call with this key is one of those under way here. */
   isInside(key: string): boolean {

@@ -3,11 +3,12 @@ import type { GroupVersions } from '../stores/group-versions.js';
 import type { Tiers } from '../stores/tiers.js';
 import type { Asked, Asking } from './asking.js';
 import type { Call, Caller } from './call.js';
-import type { EntryReader } from './entry-reader.js';
+import { isFresh, type EntryReader } from './entry-reader.js';
 import type { Landing } from './landing.js';
 import type { Outcomes } from './outcomes.js';
 import type { Question } from './question.js';
-import type { Produce, Upstream } from './upstream.js';
+import type { Produce } from './upstream-calls.js';
+import type { Upstream } from './upstream.js';
 
 /** What came of a call, for another that asks the same. */
 export type EarlierAnswer = Pick<Landing, 'usage' | 'refused' | 'latencyMs'>;
@@ -38,19 +39,19 @@ export class CallSteps {
     this.tiers.readMany(calls.flatMap(({ key }) => key ?? []));
   }
 
-  /** The stored answer, which ends the call; `undefined` leaves it to be answered, and counts nothing. */
+  /** The fresh stored answer, which ends the call; `undefined` leaves it to be answered, and counts nothing. */
   async lookUp(call: Call): Promise<{ value: unknown } | undefined> {
     const found = await this.reader.find(call);
-    if (found === undefined || call.signal?.aborted) return undefined;
+    if (found === undefined || !isFresh(found) || call.signal?.aborted) return undefined;
     this.outcomes.hit(call, found);
     return found;
   }
 
   /** Taken before a call is sent: tells who asks the same later whether the answer still counts, or was invalidated meanwhile. */
   watch(call: Call): () => Promise<boolean> {
-    const { removals } = this.versions;
+    const { applied } = this.versions.removals;
     const { versions } = this.upstream.passenger(call);
-    return async () => removals === this.versions.removals && this.versions.areCurrent(await versions);
+    return async () => applied === this.versions.removals.applied && (await this.versions.check(await versions)) !== 'outdated';
   }
 
   /** Ends a call with the answer, or the error, that an equal one got. */

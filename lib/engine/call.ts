@@ -1,22 +1,22 @@
-import { isRecord, stringOrNumber } from '../core/check-options.js';
+import { checkOptions } from '../core/check-options.js';
 import { LlmCacheError, ScopeRequiredError, UncacheableInputError } from '../core/errors.js';
 import { durationMs } from '../core/duration.js';
 import type { PiiOptions, Redaction } from '../core/pii.js';
-import type { CacheableFilter, CacheControl, CallOptions, KeyParts, ModelConfig } from '../core/types.js';
-import { canonicalForm } from '../key/canonical-form.js';
+import type { CacheableFilter, CacheControl, CallOptions, KeyParts, ModelConfig, StaleOptions } from '../core/types.js';
 import { keyOf, type KeyDocument } from '../key/key.js';
 import { checkCacheControl, mergeCacheControl, NO_CONTROL, unite } from '../policy/cache-control.js';
-import { isRequest, statefulField, withoutDeclared } from '../policy/chat-request.js';
+import { NEVER_STALE, stalenessOf, staleRules, type Staleness } from '../policy/staleness.js';
 import { chunkCodec, type ChunkCodec } from '../streaming/chunk-codec.js';
 import { ambient } from './ambient.js';
 import type { CallFrame } from './call-frame.js';
+import { documentOf, mergeConfig, shortName, STATEFUL } from './document.js';
 import type { Settings } from './engine-options.js';
 import type { Privacy } from './privacy.js';
-import { resolveScope } from './resolve-scope.js';
 
 /** What a decorated method fixes for all its calls. Ambient and per-call control come after it. */
 export interface MethodDefaults {
   ttl?: CacheControl['ttl'];
+  stale?: StaleOptions;
   cacheable?: CacheableFilter | undefined;
   tags?: string[] | undefined;
   /** Makes the class instance out of stored plain data. */
@@ -33,11 +33,14 @@ export interface MethodDefaults {
   redaction?: Redaction<unknown> | undefined;
   /** See {@link Call.isFromRaw}. */
   isFromRaw?: () => boolean;
+  /** See {@link Call.isCopiedAtOnce}. */
+  isCopiedAtOnce?: boolean;
 }
 
 /** What the caller of one call says about it. */
 export interface Caller {
   control?: CacheControl | undefined;
+  stale?: StaleOptions | undefined;
   cacheable?: CacheableFilter | undefined;
   signal?: AbortSignal | undefined;
   pii?: PiiOptions | false | undefined;
@@ -48,8 +51,9 @@ export interface Caller {
 /** The options of a call. Options that cannot be read make the call bypass the cache. */
 export function callerOf(options: CallOptions): Caller {
   try {
-    const { signal, cacheable, pii, ...control } = options;
-    return { signal, cacheable, pii, control };
+    const { signal, cacheable, pii, staleWhileRevalidate, staleIfError, ...control } = options;
+    const stale = staleWhileRevalidate === undefined && staleIfError === undefined ? undefined : { staleWhileRevalidate, staleIfError };
+    return { signal, cacheable, pii, stale, control };
   } catch {
     return { bypass: 'its options cannot be read' };
   }
@@ -65,6 +69,7 @@ export interface Call {
   readonly parts: KeyParts;
   readonly bypassReason: string | undefined;
   readonly control: CacheControl;
+  readonly staleness: Staleness;
   readonly model: ModelConfig;
   readonly scope: KeyParts['scope'];
   readonly filters: readonly CacheableFilter[];
@@ -78,17 +83,34 @@ export interface Call {
   readonly redaction: Redaction<unknown> | undefined;
   /** Whether its answer was computed from the raw question although the model must not see that. */
   readonly isFromRaw: (() => boolean) | undefined;
+  /** Whether what is sent is copied when the upstream call starts: what is written to the arguments later does not reach it. */
+  readonly isCopiedAtOnce: boolean;
   readonly signal: AbortSignal | undefined;
   /** The call this one is made inside. */
   readonly parent: CallFrame | undefined;
   readonly startedAtMs: number;
   /** Of a reader of chunks: aborts when it leaves before there is anything to read. */
   readonly left?: () => AbortSignal;
+  /** No caller waits for it: it renews a stale answer that was served. */
+  readonly isRefresh?: true;
+  /** The stale answer that takes the place of a failure, which ends the call; `undefined` where there is none for it. */
+  readonly insteadOf?: (error: unknown) => Promise<{ value: unknown } | undefined>;
 }
 
 /** The call with the signal that its reader can leave by; made only where there is something to wait for. */
-export function untilLeft({ left, ...call }: Call): Call {
-  return left === undefined ? call : { ...call, signal: eitherSignal(call.signal, left()) };
+export function untilLeft(call: Call): Call {
+  if (call.left === undefined) return call;
+  const { left, ...waiting } = call;
+  return { ...waiting, signal: eitherSignal(call.signal, left()) };
+}
+
+/**
+ * Calls inside follow the same control; an answer with a ttl is not made from older ones. An observer of this one call
+ * is not told of them, one of everything around it is.
+ */
+export function controlInside({ control }: Call): Call['control'] {
+  const { ttl, maxAge = ttl === false ? undefined : ttl } = control;
+  return { ...control, maxAge, onOutcome: ambient().control?.onOutcome };
 }
 
 /** Works out what a call is. Never throws: what cannot be worked out makes the call bypass the cache, with a reason. */
@@ -101,7 +123,7 @@ export function resolveCall(
 ): Call {
   const { frame, control: outer } = ambient();
   const control = withDefaults(mergeCacheControl(outer, caller.control), defaults);
-  let bypassReason = reasonToBypass(settings, control, defaults.bypass ?? caller.bypass) ?? wrongSignal(caller.signal);
+  let bypassReason = reasonToBypass(settings, control, defaults.bypass ?? caller.bypass) ?? wrongSignal(caller.signal) ?? wrongWindow(caller.stale);
   let document: KeyDocument | undefined;
   let key: string | undefined;
   if (bypassReason === undefined) {
@@ -123,6 +145,7 @@ export function resolveCall(
     parts,
     bypassReason,
     control,
+    staleness: bypassReason === undefined ? stalenessFor(settings, caller, defaults, frame) : NEVER_STALE,
     model: configurationOf(settings, parts),
     scope: document === undefined ? parts?.scope : document.scope,
     filters: filtersOf(settings.cacheable, defaults.cacheable, caller.cacheable),
@@ -131,6 +154,7 @@ export function resolveCall(
     privacy: defaults.privacy,
     redaction: defaults.redaction,
     isFromRaw: defaults.isFromRaw,
+    isCopiedAtOnce: defaults.isCopiedAtOnce === true,
     chunks: defaults.chunks ? chunkCodec(defaults.revive) : undefined,
     signal: eitherSignal(frame?.signal, caller.signal instanceof AbortSignal ? caller.signal : undefined),
     parent: frame,
@@ -140,6 +164,22 @@ export function resolveCall(
 
 function wrongSignal(signal: unknown): string | undefined {
   return signal === undefined || signal instanceof AbortSignal ? undefined : 'the option `signal` is no AbortSignal';
+}
+
+function wrongWindow(stale: StaleOptions | undefined): string | undefined {
+  if (stale === undefined) return undefined;
+  try {
+    checkOptions<StaleOptions>('CallOptions', stale, staleRules);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** The caller's windows over the method's over the module's. What a refresh is made of is asked anew as well. */
+function stalenessFor(settings: Settings, caller: Caller, defaults: MethodDefaults, frame: CallFrame | undefined): Staleness {
+  const staleness = stalenessOf(stalenessOf(settings.staleness, defaults.stale), caller.stale);
+  return frame?.isRefresh ? { ...staleness, whileRevalidateMs: 0 } : staleness;
 }
 
 /** The model configuration for calls made inside; where it cannot be read, the module's. */
@@ -158,63 +198,6 @@ const NO_FILTERS: readonly CacheableFilter[] = [];
 function filtersOf(module: MaybeFilter, method: MaybeFilter, caller: MaybeFilter): readonly CacheableFilter[] {
   if (module === undefined && method === undefined && caller === undefined) return NO_FILTERS;
   return [module, method, caller].filter((filter) => filter !== undefined);
-}
-
-/**
- * The document behind a key.
- * @throws UncacheableInputError, ScopeRequiredError or LlmCacheConfigError where `wrap` would bypass.
- */
-export function documentOf(settings: Settings, parts: KeyParts, control: CacheControl, redaction?: string): KeyDocument {
-  if (typeof parts?.name !== 'string' || parts.name === '') throw new UncacheableInputError('name', 'not a non-empty string');
-  checkParts(parts);
-  if (parts.model !== undefined && !isConfig(parts.model)) throw new UncacheableInputError('model', 'not a plain object');
-  const configuration = mergeConfig(settings.model, parts.model);
-  refuseStateful('model', configuration);
-  const model = withoutDeclared(configuration, settings.volatile);
-  const input = requestInput(parts.input, settings.volatile);
-  return {
-    namespace: settings.namespace,
-    scope: resolveScope(settings.scope, parts.scope),
-    name: shortName(parts.name),
-    provider: settings.providerId,
-    versions: [settings.version, parts.version],
-    sample: control.sample,
-    stream: parts.stream,
-    redaction,
-    model,
-    input,
-  };
-}
-
-/** `A#A.method` and `A.method` are the same identity. */
-export function shortName(name: string): string {
-  const at = name.indexOf('#');
-  return at > 0 && name.startsWith(`${name.slice(0, at)}.`, at + 1) ? name.slice(at + 1) : name;
-}
-
-const PARTS: ReadonlySet<string> = new Set(['name', 'input', 'model', 'version', 'scope', 'stream']);
-
-/** A part that is not known would not be in the key. */
-function checkParts(parts: KeyParts): void {
-  for (const part of Object.keys(parts)) {
-    if (!PARTS.has(part)) throw new UncacheableInputError(part, 'none of the key parts (name, input, model, version, scope, stream)');
-  }
-  if (parts.version !== undefined && !stringOrNumber.test(parts.version)) {
-    throw new UncacheableInputError('version', 'neither a non-empty string nor a finite number');
-  }
-  if (parts.stream !== undefined && typeof parts.stream !== 'boolean') throw new UncacheableInputError('stream', 'neither true nor false');
-}
-
-/** What shows nothing when it is merged (a promise, a Map) would silently drop out of the key. */
-function isConfig(value: unknown): boolean {
-  return isRecord(value) && (Object.keys(value).length > 0 || canonicalForm(value) === canonicalForm({}));
-}
-
-/** The inner configuration over the outer; a field that is `undefined` is not given. */
-export function mergeConfig(outer: ModelConfig, given: ModelConfig | undefined): ModelConfig {
-  if (!isRecord(given)) return outer;
-  if (Object.keys(outer).length === 0) return given;
-  return { ...outer, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }
 
 /** A decorator's ttl yields to the caller's control; its tags are added. */
@@ -248,27 +231,6 @@ function bypassReasonOf(error: unknown): string {
     return ScopeRequiredError.isInstance(error) ? 'scope-required' : error.message;
   }
   return 'the key could not be derived';
-}
-
-/** Declared volatile fields are dropped from a request, whether it is the input or one of a method's arguments. */
-function requestInput(input: unknown, volatile: ReadonlySet<string>): unknown {
-  if (isRequest(input)) return cleanRequest('input', input, volatile);
-  if (!Array.isArray(input) || !input.some(isRequest)) return input;
-  return input.map((argument: unknown, index) =>
-    isRequest(argument) ? cleanRequest(`input[${index}]`, argument, volatile) : argument,
-  );
-}
-
-function cleanRequest(path: string, request: Record<string, unknown>, volatile: ReadonlySet<string>): unknown {
-  refuseStateful(path, request);
-  return withoutDeclared(request, volatile);
-}
-
-const STATEFUL = 'state kept by the provider';
-
-function refuseStateful(path: string, request: Record<string, unknown>): void {
-  const field = statefulField(request);
-  if (field !== undefined) throw new UncacheableInputError(`${path}.${field}`, STATEFUL);
 }
 
 export function controlTtlMs(settings: Settings, control: CacheControl): number | false {

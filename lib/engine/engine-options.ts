@@ -2,6 +2,7 @@ import {
   aFunction,
   aRecord,
   checkOptions,
+  duration,
   durationOrFalse,
   fraction,
   nonEmptyString,
@@ -15,8 +16,9 @@ import {
 } from '../core/check-options.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import type { PiiOptions } from '../core/pii.js';
-import type { CacheableFilter, ModelConfig } from '../core/types.js';
+import type { CacheableFilter, ModelConfig, StaleOptions } from '../core/types.js';
 import { aSecret, Secret } from '../key/secret.js';
+import { NEVER_STALE, stalenessOf, staleRules, type Staleness } from '../policy/staleness.js';
 import { checkPiiOptions, piiOptions } from '../redaction/pii-options.js';
 import { EncryptedEntries, plainEntries, type EntryFormat } from '../stores/entry-format.js';
 import { encryptionRules, type EncryptionOptions } from '../stores/key-ring.js';
@@ -25,7 +27,7 @@ import type { KeyvLike } from '../stores/keyv-shape.js';
 import { givenStores, type StoreInput } from '../stores/store-input.js';
 
 /** Options of `LlmCache`. */
-export interface EngineOptions {
+export interface EngineOptions extends StaleOptions {
   /** The kill switch: `'off'` runs every call uncached and touches no store. @default 'on' */
   mode?: 'on' | 'off';
   /** Where answers are kept, fastest first: Keyv, Keyv storage adapter or cache-manager Cache. @default memoryStore() */
@@ -60,12 +62,24 @@ export interface EngineOptions {
   cacheable?: CacheableFilter;
   /** Deadline of one store operation. @default '250ms' */
   storeTimeout?: Duration;
+  /**
+   * How long others may go on serving what one process has invalidated in a shared store, when they miss the message; for so
+   * long a version is believed without asking the store. Where the store cannot be asked, only younger answers are served.
+   * @default '5s'
+   */
+  maxInvalidationDelay?: Duration;
   /** Larger answers are served, not stored. @default 1_048_576 (1 MiB) */
   maxEntryBytes?: number;
   /** How callers of one question at the same time share one upstream call. */
   singleFlight?: {
     /** How long a caller waits for another's identical call before it calls upstream itself. @default '60s' */
     timeout?: Duration;
+    /**
+     * Share it with other processes too, where the store can tell whose turn it is (`redisStore`). @default true
+     */
+    distributed?: boolean;
+    /** How long the turn of a process outlives the process; it is extended at a third of that. @default '10s' */
+    lease?: Duration;
   };
   /** When the last reader of a stream leaves: `'abort'` cancels it, `'finish'` lets it run to its end and stores it. @default 'abort' */
   onAbandon?: 'abort' | 'finish';
@@ -82,6 +96,7 @@ export const engineOptionRules: OptionRules<EngineOptions> = {
   version: stringOrNumber,
   ttl: durationOrFalse,
   jitter: fraction,
+  ...staleRules,
   model: aRecord,
   volatile: stringList,
   scope: { group: { resolve: aFunction, required: trueOrFalse }, required: ['resolve'] },
@@ -89,8 +104,9 @@ export const engineOptionRules: OptionRules<EngineOptions> = {
   encryption: encryptionRules,
   cacheable: aFunction,
   storeTimeout: timerDuration,
+  maxInvalidationDelay: duration,
   maxEntryBytes: positiveInteger,
-  singleFlight: { group: { timeout: timerDuration } },
+  singleFlight: { group: { timeout: timerDuration, distributed: trueOrFalse, lease: timerDuration } },
   onAbandon: oneOf('abort', 'finish'),
   pii: piiOptions,
   warnOnChangedBody: trueOrFalse,
@@ -105,6 +121,7 @@ export interface Settings {
   version: string | number | undefined;
   ttlMs: number | false;
   jitter: number;
+  staleness: Staleness;
   model: ModelConfig;
   volatile: ReadonlySet<string>;
   scope: EngineOptions['scope'];
@@ -113,8 +130,11 @@ export interface Settings {
   format: EntryFormat;
   cacheable: CacheableFilter | undefined;
   storeTimeoutMs: number;
+  maxInvalidationDelayMs: number;
   maxEntryBytes: number;
   followerTimeoutMs: number;
+  distributed: boolean;
+  leaseMs: number;
   onAbandon: 'abort' | 'finish';
   warnOnChangedBody: boolean;
   pii: PiiOptions | false | undefined;
@@ -133,6 +153,7 @@ export function settingsOf(options: EngineOptions, providerId?: string): Setting
     version: options.version,
     ttlMs: ttl === false ? false : durationMs(ttl)!,
     jitter: options.jitter ?? 0.05,
+    staleness: stalenessOf(NEVER_STALE, options),
     model: options.model ?? {},
     volatile: new Set(options.volatile),
     scope: options.scope,
@@ -140,8 +161,11 @@ export function settingsOf(options: EngineOptions, providerId?: string): Setting
     format: options.encryption === undefined ? plainEntries : new EncryptedEntries(options.encryption),
     cacheable: options.cacheable,
     storeTimeoutMs: durationMs(storeTimeout)!,
+    maxInvalidationDelayMs: durationMs(options.maxInvalidationDelay ?? '5s')!,
     maxEntryBytes: options.maxEntryBytes ?? 1024 * 1024,
     followerTimeoutMs: durationMs(singleFlight?.timeout ?? '60s')!,
+    distributed: singleFlight?.distributed ?? true,
+    leaseMs: durationMs(singleFlight?.lease ?? '10s')!,
     onAbandon: options.onAbandon ?? 'abort',
     warnOnChangedBody: options.warnOnChangedBody ?? true,
     pii: options.pii,

@@ -1,7 +1,9 @@
 import type { Clock } from '../core/clock.js';
+import type { LlmCacheStoreError } from '../core/errors.js';
 import type { EventSource } from '../observability/events.js';
 import type { RefusalReason } from '../policy/gate.js';
 import { expiryOf, remainingMs } from '../policy/lifetime.js';
+import { keptForMs } from '../policy/staleness.js';
 import { Refusal } from '../key/canonical-form.js';
 import { joinChunks } from '../streaming/chunk-codec.js';
 import { Recording } from '../streaming/recording.js';
@@ -11,6 +13,7 @@ import { controlTtlMs, type Call } from './call.js';
 import type { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { Landing } from './landing.js';
+import type { Lease } from './lease.js';
 
 /** Turns an answer into an entry and hands it to the stores. A failure is a reason, never an exception. */
 export class EntryWriter {
@@ -57,11 +60,16 @@ export class EntryWriter {
    */
   async disown(frame: CallFrame): Promise<void> {
     if (frame.signal.aborted) return;
-    await Promise.all([...frame.storedKeys].map((key) => this.tiers.remove(key)));
+    await Promise.all([...frame.storedKeys].map((key) => this.disownOne(key)));
+  }
+
+  private async disownOne(key: string): Promise<void> {
+    const failures = await this.tiers.remove(key);
+    if (failures.length === 0) this.tiers.confirmRemoval(key);
   }
 
   /** Why the answer was not stored; `undefined` when it was. Nothing waits before the tiers know of the entry. */
-  async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>): Promise<RefusalReason | undefined> {
+  async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>, lease?: Lease): Promise<RefusalReason | undefined> {
     if (this.settings.mode === 'off') return 'no-store'; // closed while the call ran
     if (Buffer.byteLength(payload) > this.settings.maxEntryBytes) return this.tooLarge(call);
     const nowMs = this.clock.now();
@@ -74,10 +82,11 @@ export class EntryWriter {
     const envelope = { key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, body: call.body, payload };
     const text = this.settings.format.seal(envelope, call.scope);
     try {
-      await this.tiers.write(key, text, ttlMs);
+      await this.tiers.write(key, text, ttlMs === undefined ? undefined : ttlMs + keptForMs(call.staleness), lease?.token);
+      lease?.committed();
       return undefined;
-    } catch {
-      return 'store-failed'; // the tier has told its listener why
+    } catch (error) {
+      return (error as LlmCacheStoreError).kind === 'fenced' ? 'lease-lost' : 'store-failed'; // the tier has told its listener why
     }
   }
 }

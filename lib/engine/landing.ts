@@ -11,6 +11,8 @@ export interface Landing {
   /** The value as text, from which every other caller gets a copy of its own; absent when it cannot be copied. */
   payload: string | undefined;
   stored: boolean;
+  /** Set where another process computed it. */
+  isShared?: true;
   /** Why it was not stored. */
   refused: RefusalReason | undefined;
   usage: LlmUsage | undefined;
@@ -25,8 +27,8 @@ export interface Landing {
 export interface Passenger {
   readonly call: Call;
   readonly groups: readonly string[];
-  /** The versions of those groups when it came aboard. */
-  readonly versions: Versions | Promise<Versions>;
+  /** The versions of those groups when it came aboard; a promise while they are read. */
+  versions: Versions | Promise<Versions>;
 }
 
 export type CacheFlight = Flight<Landing, Passenger>;
@@ -40,4 +42,15 @@ export async function versionsOf(flight: CacheFlight): Promise<Versions> {
 
 export function unique(versions: Versions): Versions {
   return [...new Map(versions.map((entry) => [entry.join(' '), entry])).values()];
+}
+
+/** Whether a call would wait, through any number of others, for the call it is made inside. */
+export function wouldWaitForItself({ parent }: Call, running: CacheFlight): boolean {
+  return parent?.flight !== undefined && running.dependsOn(parent.flight);
+}
+
+/** Why the answer of a flight has to be kept out of the stores, whatever it is. */
+export function reasonNotToKeep(flight: CacheFlight, changed: boolean, isCurrent: boolean): RefusalReason | undefined {
+  if (changed) return 'input-changed';
+  return !isCurrent || flight.fenced || flight.isSuperseded ? 'invalidated' : undefined;
 }

@@ -1,31 +1,38 @@
 import { systemClock, type Clock } from '../core/clock.js';
-import { LlmCacheConfigError, LlmCacheInvalidationError, LlmCacheMissError } from '../core/errors.js';
+import { LlmCacheConfigError, LlmCacheMissError } from '../core/errors.js';
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
 import { isThenable } from '../core/thenable.js';
 import type { CallOptions, InvalidationTarget, KeyParts, WrapCall } from '../core/types.js';
 import { differences, type KeyDifference } from '../key/explain.js';
-import { keyOf, type KeyDocument } from '../key/key.js';
+import { keyOf, keyPrefix, type KeyDocument } from '../key/key.js';
 import { EventSource, type LlmCacheListener } from '../observability/events.js';
 import { Ledger, type LedgerTotals } from '../observability/ledger.js';
+import { SingleFlight } from '../policy/single-flight.js';
 import { GroupVersions } from '../stores/group-versions.js';
 import { Tier, type TierStats } from '../stores/tier.js';
 import { Tiers } from '../stores/tiers.js';
+import { RetryThrottle } from '../policy/retry-throttle.js';
 import type { ChunkReader } from '../streaming/chunk-reader.js';
 import { resultOf, type OpenReader } from '../streaming/results.js';
 import { CallSteps } from './call-steps.js';
 import { Asking, readWithOwnValues, withOwnValues, type Asked } from './asking.js';
 import { callerOf, resolveCall, untilLeft, type Call, type Caller } from './call.js';
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
-import { EntryReader, type Found } from './entry-reader.js';
+import { EntryReader, isFresh, type Found } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
 import { inChunks, noFunction, wrappedQuestion, type Question } from './question.js';
-import { checkOwnKey, groupsToBump } from './invalidation.js';
+import { checkOwnKey, groupsToBump, Invalidation } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
+import { StaleAnswers } from './stale-answers.js';
 import { startUpAdvice } from './start-up-advice.js';
 import { untilAborted } from './until-aborted.js';
 import { Streams } from './streams.js';
 import { tierListener } from './tier-listener.js';
-import { Upstream, type Produce } from './upstream.js';
+import { Turns } from './turns.js';
+import { UpstreamCalls, type Produce } from './upstream-calls.js';
+import { Upstream } from './upstream.js';
+import type { Landing, Passenger } from './landing.js';
+import { WorkUnderWay } from './work-under-way.js';
 
 /** Counts since start, and how full each tier is. */
 export interface LlmCacheStats extends LedgerTotals {
@@ -45,17 +52,17 @@ export class LlmCache {
   private readonly events = new EventSource();
   private readonly ledger = new Ledger();
   private readonly tiers: Tiers;
-  private readonly versions: GroupVersions;
   private readonly reader: EntryReader;
   private readonly outcomes: Outcomes;
   private readonly asking: Asking;
   private readonly upstream: Upstream;
+  private readonly turns: Turns;
   private readonly streams: Streams;
+  private readonly stale: StaleAnswers;
+  private readonly work: WorkUnderWay;
   /** @internal For batches. */
   readonly steps: CallSteps;
-  private readonly stopListening: () => void;
-  private closed = false;
-  private running = 0;
+  private readonly invalidation: Invalidation;
 
   /**
    * @param providerId The LlmProvider that what is cached here may call; joins every key.
@@ -67,19 +74,22 @@ export class LlmCache {
     this.settings = settings;
     this.clock = clock;
     const listener = tierListener(events);
-    this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings.storeTimeoutMs, listener)));
-    this.versions = GroupVersions.of(this.tiers.last, clock);
-    this.reader = new EntryReader(settings.format, this.tiers, this.versions, clock, ledger, events);
+    this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings, listener, () => clock.monotonic())));
+    const versions = GroupVersions.of(this.tiers.last, clock, settings.maxInvalidationDelayMs);
+    this.reader = new EntryReader(settings.format, this.tiers, versions, clock, ledger, events, settings.maxInvalidationDelayMs);
     this.outcomes = new Outcomes(ledger, events, clock, settings.warnOnChangedBody);
     this.asking = new Asking(settings, clock, this.outcomes);
     const writer = new EntryWriter(settings, this.tiers, clock, events);
-    this.upstream = new Upstream(settings, clock, ledger, this.versions, writer, this.outcomes);
+    const throttle = new RetryThrottle(clock);
+    const flights = new SingleFlight<Landing, Passenger>();
+    this.turns = new Turns(settings, clock, this.reader, this.tiers.last);
+    const calls = new UpstreamCalls(flights, settings, clock, ledger, versions, writer, throttle, this.turns);
+    this.upstream = new Upstream(flights, settings, clock, versions, calls, this.outcomes);
     this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
-    this.steps = new CallSteps(clock, this.asking, this.tiers, this.reader, this.outcomes, this.upstream, this.versions, this.start.bind(this), this.tracked.bind(this));
-    this.stopListening = this.versions.onKeyRemoved((key) => {
-      this.upstream.fence([], key);
-      this.tiers.forget(key);
-    });
+    this.work = new WorkUnderWay(() => this.tiers.close(settings.storeTimeoutMs));
+    this.stale = new StaleAnswers(clock, this.reader, this.outcomes, throttle, this.upstream, this.streams, this.work.track);
+    this.steps = new CallSteps(clock, this.asking, this.tiers, this.reader, this.outcomes, this.upstream, versions, this.start.bind(this), this.work.track);
+    this.invalidation = new Invalidation(settings, this.tiers, versions, this.upstream);
   }
 
   /**
@@ -141,32 +151,25 @@ export class LlmCache {
     return readWithOwnValues(asked, reader as ChunkReader | Promise<ChunkReader>);
   }
 
-  /** The life of a call: look up, then serve or call upstream. A streamed one comes to a reader of its chunks. */
+  /** The life of a call: look up, then serve, serve stale, or call upstream. A streamed one comes to a reader of its chunks. */
   private start(call: Call, produce: Produce): unknown {
     if (call.signal?.aborted) return this.outcomes.aborted(call);
     if (call.key === undefined) return (call.chunks ? this.streams : this.upstream).alone(call, produce, call.bypassReason!);
     const found = call.control.noCache ? undefined : this.reader.find(call);
     if (!(found instanceof Promise)) return this.serve(call, found, produce);
     const waiting = untilLeft(call);
-    return this.tracked(untilAborted(waiting.signal, found).then((late) => this.serve(waiting, late, produce)));
+    return this.work.track(untilAborted(waiting.signal, found).then((late) => this.serve(waiting, late, produce)));
   }
 
   private serve(call: Call, found: Found | undefined, produce: Produce): unknown {
     if (call.signal?.aborted) return this.outcomes.aborted(call); // while a store was read
     if (found !== undefined) {
-      this.outcomes.hit(call, found);
-      return found.value;
+      const served = isFresh(found) ? this.outcomes.hit(call, found) : this.stale.serve(call, found, produce);
+      if (served !== undefined) return served.value;
     }
     if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
-    return this.tracked((call.chunks ? this.streams : this.upstream).share(untilLeft(call), produce));
-  }
-
-  /** A call that goes on after `close` may open a store of ours again; the last one closes it. */
-  private tracked<T>(work: Promise<T>): Promise<T> {
-    this.running++;
-    return work.finally(() => {
-      if (--this.running === 0 && this.closed) void this.tiers.close(this.settings.storeTimeoutMs);
-    });
+    const asking = this.stale.withFallback(untilLeft(call), found);
+    return this.work.track((call.chunks ? this.streams : this.upstream).share(asking, produce));
   }
 
   /** @internal Like {@link run}, for a method that may not return a promise at all: it is run at once to see. */
@@ -186,12 +189,17 @@ export class LlmCache {
 
   /** @internal */
   get isClosed(): boolean {
-    return this.closed;
+    return this.work.isClosed;
   }
 
   /** @internal */
   warnOnce(message: string): void {
     this.events.warnOnce(message);
+  }
+
+  /** @internal Whether every store answers one cheap read, for a health check; one that is being left alone is not asked. */
+  async checkStores(): Promise<boolean> {
+    return this.settings.mode === 'off' || this.tiers.check(keyPrefix(this.settings.namespace, this.settings.secret));
   }
 
   /** @internal What whoever runs the app should change, to be told when it starts. */
@@ -250,24 +258,12 @@ export class LlmCache {
     const groups = groupsToBump(this.settings, target);
     const key = target.key === undefined || typeof target.key === 'string' ? target.key : await this.keyForAsync(target.key);
     if (key !== undefined) checkOwnKey(this.settings, key);
-    await this.remove(groups, key);
+    await this.invalidation.remove(groups, key);
   }
 
   /** Removes every entry of this namespace, in constant time: a version is bumped, and old entries no longer match it. */
   async clear(): Promise<void> {
-    await this.remove(groupsToBump(this.settings, 'everything'), undefined);
-  }
-
-  private async remove(groups: readonly string[], key: string | undefined): Promise<void> {
-    this.upstream.fence(groups, undefined);
-    if (key !== undefined) this.versions.announceRemoved(key);
-    const bumped = this.versions.bump(groups).then(
-      () => [],
-      (error: unknown) => [{ tier: this.tiers.last.name, error }],
-    );
-    const removed = key === undefined ? [] : await this.tiers.remove(key);
-    const failures = [...(await bumped), ...removed];
-    if (failures.length > 0) throw new LlmCacheInvalidationError(failures.map(({ tier }) => tier), { cause: failures[0]!.error });
+    await this.invalidation.remove(groupsToBump(this.settings, 'everything'));
   }
 
   /** Counts since start; like `functools.lru_cache`'s `cache_info()`, and what was spent and saved. */
@@ -286,10 +282,10 @@ export class LlmCache {
 
   /** Writes what is under way, within `storeTimeout`, and closes the stores this package made. Calls after it run uncached. */
   async close(): Promise<void> {
-    this.closed = true;
-    this.stopListening();
+    this.invalidation.stop();
     this.settings.mode = 'off';
     this.streams.close();
-    await this.tiers.close(this.settings.storeTimeoutMs);
+    this.turns.close();
+    await this.work.close();
   }
 }

@@ -3,6 +3,7 @@ import { ignoreRejection } from '../core/thenable.js';
 import type { CacheOutcome } from '../core/types.js';
 import type { EventSource } from '../observability/events.js';
 import type { Ledger } from '../observability/ledger.js';
+import type { StaleReason } from '../policy/staleness.js';
 import type { Call } from './call.js';
 import type { Found } from './entry-reader.js';
 import type { Landing } from './landing.js';
@@ -29,14 +30,25 @@ export class Outcomes {
     private readonly warnOnChangedBody: boolean,
   ) {}
 
-  hit(call: Call, { envelope, tier, ageMs }: Found): void {
-    const { usage, model, finishReason, latencyMs, versions } = envelope;
+  hit(call: Call, found: Found): Found {
+    this.stored(call, found, 'hit', undefined, found.envelope.latencyMs);
+    return found;
+  }
+
+  /** Who waited for upstream to fail saved that much less. */
+  stale(call: Call, found: Found, reason: StaleReason, waitedMs = 0): void {
+    this.stored(call, found, 'stale', reason, Math.max(0, found.envelope.latencyMs - waitedMs));
+  }
+
+  /** Field by field: on Node 20 a spread in a literal takes 3 us, as long as parsing 2 KB. */
+  private stored(call: Call, { envelope, tier, ageMs }: Found, status: 'hit' | 'stale', reason: StaleReason | undefined, savedMs: number): void {
+    const { usage, model, finishReason, versions } = envelope;
     if (this.warnOnChangedBody && isAnother(envelope.body, call.body)) {
       this.events.warnOnce(`the body of ${call.name} changed since these entries were written; bump \`version\``);
     }
-    this.ledger.save(latencyMs, usage);
+    this.ledger.save(savedMs, usage);
     call.parent?.report({ usage, model, finishReason, ageMs, versions, storedKey: call.key });
-    this.end(call, { status: 'hit', stored: false, tier, ageMs, savedMs: latencyMs, usage });
+    this.end(call, { status, reason, savedMs, stored: false, tier, ageMs, usage });
   }
 
   /** The caller led the upstream call. */

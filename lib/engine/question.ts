@@ -64,7 +64,8 @@ export function wrappedQuestion(key: KeyParts, produce: (call: WrapCall) => unkn
       }),
   );
   const isFromRaw = (given: Leaving): boolean => given !== question.given && !hasLooked;
-  return { ...question, about: (given) => ({ ...question.about(given), defaults: { isFromRaw: () => isFromRaw(given) } }) };
+  const about = (given: Leaving): ReturnType<Question['about']> => ({ parts: question.about(given).parts, defaults: { isFromRaw: () => isFromRaw(given) } });
+  return { given: question.given, about, produce: question.produce };
 }
 
 /** The same question, whose answer is read chunk by chunk. */

@@ -1,14 +1,17 @@
 import type { Clock } from '../core/clock.js';
 import { FOLLOWER_TIMEOUT } from '../policy/single-flight.js';
-import type { ChunkReader } from '../streaming/chunk-reader.js';
+import { END, type ChunkReader } from '../streaming/chunk-reader.js';
 import { pump } from '../streaming/pump.js';
 import { Recording } from '../streaming/recording.js';
 import type { Call } from './call.js';
 import type { Settings } from './engine-options.js';
 import { FlightReader } from './flight-reader.js';
-import type { CacheFlight, Landing } from './landing.js';
+import { wouldWaitForItself, type CacheFlight, type Landing } from './landing.js';
 import type { Outcomes } from './outcomes.js';
-import { wouldWaitForItself, type Produce, type Upstream } from './upstream.js';
+import { StreamStart } from './stream-start.js';
+import type { TurnTaking } from './turns.js';
+import type { Produce } from './upstream-calls.js';
+import type { Upstream } from './upstream.js';
 
 /**
  * What happens to a streamed call when no stored answer will do. A stream is the answer of a flight like any other,
@@ -29,29 +32,45 @@ export class Streams {
   /** Joins the stream under way from its first chunk on, or starts one. */
   async share(call: Call, produce: Produce): Promise<ChunkReader> {
     let leftBehind: CacheFlight | undefined;
+    let current: CacheFlight | undefined;
     for (;;) {
-      const running = this.upstream.joinable(call);
-      if (running === undefined || running === leftBehind) return this.lead(call, produce);
+      const running = this.upstream.joinable(call, current);
+      if (running instanceof Promise) {
+        current = await running;
+        continue; // meanwhile another may have started one
+      }
+      if (running === undefined) return this.lead(call, produce);
+      if (running === leftBehind) return this.lead(call, produce, 'overtake');
       if (wouldWaitForItself(call, running)) return this.alone(call, produce, 'reentrant');
       const recording = this.recordings.get(running);
-      const joined = recording === undefined ? await this.follow(running, call) : await this.join(running, recording, call);
-      if (joined === 'uncopied') return this.alone(call, produce, 'unstorable');
-      if (joined !== undefined) return joined;
+      const joined = recording === undefined ? await this.upstream.follow(running, call) : await this.join(running, recording, call);
+      if (joined === undefined) return this.alone(call, produce, 'unstorable');
+      if (joined !== FOLLOWER_TIMEOUT) return joined.value as ChunkReader;
       leftBehind = running;
     }
   }
 
   /** Reads a stream beside the cache. */
-  alone(call: Call, produce: Produce, reason: string): ChunkReader {
+  alone(call: Call, produce: Produce, reason: string): ChunkReader | Promise<ChunkReader> {
     const recording = new Recording(this.settings.maxEntryBytes, call.chunks!, Infinity);
     const reader = new FlightReader(recording.read(true), call.signal);
-    const own = { ...call, signal: reader.signal };
-    const done = this.upstream.alone(own, recorded(produce, recording), reason);
+    const start = new StreamStart(call, reader, recording);
+    const done = this.upstream.alone(start.call, recorded(produce, recording), reason);
     done.then(
       () => recording.end(),
       (error: unknown) => recording.fail(error),
     );
-    return reader.endingWith(done);
+    reader.endingWith(done);
+    return start.orInstead(done);
+  }
+
+  /** Records a stream to its end although nobody reads it. Who asks meanwhile waits for the whole of it, and for it to be checked. */
+  refresh(call: Call, produce: Produce): Promise<Landing> | undefined {
+    const recording = new Recording(this.settings.maxEntryBytes, call.chunks!);
+    return this.upstream.refresh(call, record(produce, recording), (flight) => {
+      recording.countWholeCallers(1);
+      this.hold(flight, recording);
+    });
   }
 
   /** Ends the streams that nobody reads. */
@@ -59,13 +78,13 @@ export class Streams {
     for (const hold of this.holds) hold.abort(new DOMException('The app was closed.', 'AbortError'));
   }
 
-  private lead(call: Call, produce: Produce): ChunkReader {
+  private lead(call: Call, produce: Produce, turn: TurnTaking = 'wait'): ChunkReader | Promise<ChunkReader> {
     const recording = new Recording(this.settings.maxEntryBytes, call.chunks!);
     const reader = new FlightReader(recording.read(true), call.signal);
-    const own = { ...call, signal: reader.signal };
-    return reader.endingWith(
-      this.upstream.lead(own, recorded(produce, recording), true, (flight) => this.watch(flight, recording)),
-    );
+    const start = new StreamStart(call, reader, recording);
+    const done = this.upstream.lead(start.call, recorded(produce, recording), { turn, onStart: (flight) => this.watch(flight, recording) });
+    reader.endingWith(done);
+    return start.orInstead(done);
   }
 
   private watch(flight: CacheFlight, recording: Recording): void {
@@ -94,23 +113,23 @@ export class Streams {
       .finally(() => this.holds.delete(hold));
   }
 
-  /** Follows a stream; `undefined` when its first chunk takes too long, or is none that can be shared. */
-  private async join(flight: CacheFlight, recording: Recording, call: Call): Promise<ChunkReader | undefined> {
+  /** Follows a stream, unless its first chunk takes too long, or is none that can be shared. */
+  private async join(flight: CacheFlight, recording: Recording, call: Call): Promise<{ value: ChunkReader } | typeof FOLLOWER_TIMEOUT> {
     const reader = new FlightReader(recording.read(), call.signal);
-    const own = { ...call, signal: reader.signal };
-    this.upstream.board(flight, own);
+    const start = new StreamStart(call, reader, recording);
+    this.upstream.board(flight, start.call);
     let isReading = true;
-    const done = this.upstream.waitFor(flight, own).then(
+    const done = this.upstream.waitFor(flight, start.call).then<unknown, unknown>(
       (landing) => this.outcomes.coalesced(call, landing as Landing),
-      (error: unknown) => isReading && this.outcomes.failed(own, 'coalesced', error),
+      (error: unknown) => isReading && this.upstream.failed(start.call, 'coalesced', error),
     );
     reader.endingWith(done);
     const inTime = await this.beforeDeadline(reader);
     // Fenced: what comes may answer another question, if the leader's arguments changed meanwhile.
-    if (inTime && !flight.fenced && (recording.isWhole || recording.hasEnded)) return reader;
+    if (inTime && !flight.fenced && (recording.isWhole || recording.hasEnded)) return { value: await start.orInstead(done) };
     isReading = false;
     reader.leave();
-    return undefined;
+    return FOLLOWER_TIMEOUT;
   }
 
   private beforeDeadline(reader: ChunkReader): Promise<boolean> {
@@ -122,22 +141,25 @@ export class Streams {
       });
     });
   }
-
-  /** Waits for a whole answer under way, to read it chunk by chunk. */
-  private async follow(flight: CacheFlight, call: Call): Promise<ChunkReader | 'uncopied' | undefined> {
-    const landing = await this.upstream.follow(flight, call);
-    if (landing === FOLLOWER_TIMEOUT) return undefined;
-    const copy = this.upstream.copyOf(call, landing);
-    return copy === undefined ? 'uncopied' : (copy.value as ChunkReader);
-  }
-
 }
 
 /** Lets a flight end when the stream does; its recording stands for the answer. */
 function recorded(produce: Produce, recording: Recording): Produce {
   return async (upstream) => {
     await Promise.resolve(); // an Observable may give all it has while it is subscribed to; its reader has to be aboard by then
-    await pump(produce(upstream), recording, upstream.signal);
+    return record(produce, recording)(upstream);
+  };
+}
+
+function record(produce: Produce, recording: Recording): (...given: Parameters<Produce>) => Promise<Recording> {
+  return async (upstream) => {
+    const { elsewhere, signal } = upstream;
+    await pump(elsewhere === undefined ? produce(upstream) : chunksOf(elsewhere.value as ChunkReader), recording, signal);
     return recording;
   };
+}
+
+/** The chunks of an answer that is all there. */
+async function* chunksOf(reader: ChunkReader): AsyncGenerator<unknown, void> {
+  for (let chunk = reader.take(); chunk !== END; chunk = reader.take()) yield chunk;
 }

@@ -3,7 +3,8 @@ import { isRecord } from '../core/check-options.js';
 import { LlmCacheConfigError, LlmProviderError } from '../core/errors.js';
 import type { CallOptions, KeyParts, ModelConfig, UpstreamCall } from '../core/types.js';
 import { ambient } from '../engine/ambient.js';
-import { callerOf, mergeConfig } from '../engine/call.js';
+import { callerOf } from '../engine/call.js';
+import { mergeConfig } from '../engine/document.js';
 import type { LlmCache } from '../engine/llm-cache.js';
 import { partsOfQuestion } from '../engine/question.js';
 import { withoutVolatile } from '../policy/chat-request.js';
@@ -96,7 +97,7 @@ export class LlmService {
     const { whole, beside, signal } = this.toSend(request, options);
     const question: ChatQuestion = {
       given: whole,
-      about: (given) => ({ parts: partsOfRequest(provider, given), defaults: {} }),
+      about: (given) => ({ parts: partsOfRequest(provider, given), defaults: { isCopiedAtOnce: true } }),
       produce: (call, given) => ask(provider, requestCopy({ ...given, ...beside }), call),
     };
     return [question, callerOf({ ...options, signal })];

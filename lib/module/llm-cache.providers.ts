@@ -5,6 +5,7 @@ import { CacheLlmExplorer } from '../decorator/cache-llm.explorer.js';
 import { CacheLlmInterceptor } from '../decorator/cache-llm.interceptor.js';
 import { LlmCache } from '../engine/llm-cache.js';
 import { LlmService } from '../llm/llm.service.js';
+import { LlmCacheHealthIndicator } from './health/llm-cache.health-indicator.js';
 import { checkLlmCacheOptions, type LlmCacheOptions } from './llm-cache-options.js';
 import { LlmCacheLifecycle } from './llm-cache.lifecycle.js';
 import { LlmCacheLogger } from './llm-cache.logger.js';
@@ -47,8 +48,9 @@ export function llmCacheProviders(parts: Omit<FactoryProvider<LlmCacheParts>, 'p
       useFactory: ({ llmCache, advice }: LlmCacheParts) => new LlmCacheLifecycle(llmCache, advice),
     },
     CacheLlmExplorer,
+    LlmCacheHealthIndicator,
     LlmCacheLogger,
   ];
 }
 
-export const EXPORTS = [LlmCache, LlmService, CACHE_LLM_INTERCEPTOR];
+export const EXPORTS = [LlmCache, LlmService, LlmCacheHealthIndicator, CACHE_LLM_INTERCEPTOR];

@@ -6,7 +6,7 @@ export interface LedgerTotals {
   hits: number;
   /** Calls that no stored answer would do for. */
   misses: number;
-  /** Always 0: expired answers are not served. */
+  /** Calls answered from a store past the answer's lifetime; see `staleWhileRevalidate` and `staleIfError`. */
   stale: number;
   /** Calls that shared the upstream call of another. */
   coalesced: number;

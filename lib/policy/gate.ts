@@ -14,6 +14,7 @@ export type RefusalReason =
   | 'too-large'
   | 'too-old'
   | 'invalidated'
+  | 'lease-lost'
   | 'input-changed'
   | 'no-store'
   | 'store-failed'

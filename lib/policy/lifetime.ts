@@ -16,6 +16,11 @@ export function remainingMs(expiresAtMs: number | null, nowMs: number): number |
   return expiresAtMs === null ? undefined : Math.max(0, expiresAtMs - nowMs);
 }
 
+/** How long ago a lifetime ended, milliseconds; `undefined` while it lasts. */
+export function expiredForMs(expiresAtMs: number | null, nowMs: number): number | undefined {
+  return expiresAtMs === null || nowMs < expiresAtMs ? undefined : nowMs - expiresAtMs;
+}
+
 /** Age of an answer. A clock that was set back makes an answer new, not negative. */
 export function ageMs(createdAtMs: number, nowMs: number): number {
   return Math.max(0, nowMs - createdAtMs);

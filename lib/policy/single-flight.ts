@@ -129,13 +129,15 @@ export class SingleFlight<Landing, Passenger> {
     if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key);
   }
 
-  /** Fences what matches, and what waits for it: nobody joins it any more, and its answer is not stored. */
-  fence(matches: (flight: Flight<Landing, Passenger>) => boolean): void {
+  /** Fences what matches, and what waits for it: nobody joins it any more, and its answer is not stored. @returns what was fenced */
+  fence(matches: (flight: Flight<Landing, Passenger>) => boolean): Array<Flight<Landing, Passenger>> {
     const flights = [...this.airborne];
     const matching = flights.filter(matches);
-    for (const flight of flights.filter((waiting) => matching.some((match) => waiting.dependsOn(match)))) {
+    const fenced = flights.filter((waiting) => matching.some((match) => waiting.dependsOn(match)));
+    for (const flight of fenced) {
       flight.fenced = true;
       this.retire(flight);
     }
+    return fenced;
   }
 }

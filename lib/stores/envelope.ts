@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { isRecord } from '../core/check-options.js';
 import type { LlmUsage } from '../core/types.js';
+import { utf8Of } from '../key/digest.js';
 
 /** What is stored beside an answer. */
 export interface EnvelopeHeader {
@@ -34,20 +35,21 @@ const FORMAT = 'llm-cache/1';
 /** `llm-cache/1 <checksum>\n<header as JSON>\n<payload>` */
 export function sealEnvelope({ payload, ...header }: Envelope): string {
   const content = `${JSON.stringify(header)}\n${payload}`;
-  return `${FORMAT} ${checksum(content)}\n${content}`;
+  return `${FORMAT} ${checksum(utf8Of(content) ?? content)}\n${content}`;
 }
 
 export function openEnvelope(text: unknown, key: string): Envelope | EnvelopeProblem {
   if (typeof text !== 'string' || !text.startsWith(`${FORMAT} `)) return 'unknown-format';
-  if (!text.isWellFormed()) return 'damaged'; // a sealed text is; and the checksum cannot see lone surrogates
   const contentAt = FORMAT.length + 1 + CHECKSUM_LENGTH + 1;
   const content = text.slice(contentAt);
-  if (text.slice(FORMAT.length + 1, contentAt) !== `${checksum(content)}\n`) return 'damaged';
+  const utf8 = utf8Of(content);
+  // A sealed text has no lone surrogates, and the checksum cannot see them.
+  if (utf8 === undefined || text.slice(FORMAT.length + 1, contentAt) !== `${checksum(utf8)}\n`) return 'damaged';
   const headerEnd = content.indexOf('\n');
   const header = parseHeader(content.slice(0, headerEnd));
   if (header === undefined) return 'damaged';
   if (header.key !== key) return 'swapped';
-  return { ...header, payload: content.slice(headerEnd + 1) };
+  return Object.assign(header, { payload: content.slice(headerEnd + 1) }); // a spread takes 1 us more on Node 20
 }
 
 function parseHeader(json: string): EnvelopeHeader | undefined {
@@ -62,13 +64,13 @@ function parseHeader(json: string): EnvelopeHeader | undefined {
 function isHeader(value: unknown): value is EnvelopeHeader {
   if (!isRecord(value)) return false;
   const { createdAtMs, expiresAtMs, latencyMs, versions } = value;
-  const isTime = [createdAtMs, expiresAtMs ?? 0, latencyMs].every((time) => typeof time === 'number');
-  return isTime && Array.isArray(versions) && versions.every((pair) => Array.isArray(pair) && pair.length === 2);
+  if (typeof createdAtMs !== 'number' || typeof (expiresAtMs ?? 0) !== 'number' || typeof latencyMs !== 'number') return false;
+  return Array.isArray(versions) && versions.every((pair) => Array.isArray(pair) && pair.length === 2);
 }
 
 /** 132 bits of SHA-256: against damage, not against an attacker, who could write a correct one. */
 const CHECKSUM_LENGTH = 22;
 
-function checksum(content: string): string {
+function checksum(content: string | Buffer): string {
   return hash('sha256', content, 'base64url').slice(0, CHECKSUM_LENGTH);
 }

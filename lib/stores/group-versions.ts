@@ -1,177 +1,263 @@
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.js';
+import { KeyRemovals } from './key-removals.js';
 import type { Tier } from './tier.js';
+import { CountedVersions, countOf, newVersion, RandomVersions, type VersionSource } from './version-source.js';
 
 /** The version of each group an answer belongs to: its namespace, name, scope and tags. */
 export type Versions = ReadonlyArray<readonly [group: string, version: string]>;
 
-/** Another process may have bumped a version; after this long the store is asked again. */
-const TRUSTED_FOR_MS = 5_000;
-/** A version that falls out of memory is read from the store again. */
+/**
+ * Whether versions are still the present ones. `unverified`: the store cannot be asked, and nothing is known against them
+ * here; others may have ended them.
+ */
+export type Verdict = 'current' | 'outdated' | 'unverified';
+
 const MAX_GROUPS = 100_000;
+/** Two counts further apart are of different counters: the store has lost one and begun another. */
+const FAR_APART = 1_000_000;
+
+/** By both clocks: either alone may have been set back, or have stood still while the machine slept. */
+interface Moment {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+  /** Grows when what is known may not be what the store holds: it may have started anew, or a message may be missing. */
+  readonly era: number;
+}
 
 interface KnownVersion {
   readonly version: string;
-  readonly readAtMs: number;
-  /** Of the store. One that has started anew does not hold this version: the next process would not find it there. */
-  readonly generation: number;
+  /** When the store was asked: what it said may have changed before it was heard. */
+  readonly readAt: Moment;
+}
+
+interface ReadVersion {
+  readonly version: string;
+  readonly verified: boolean;
 }
 
 /**
  * Invalidation in O(1): each group has a version, an entry remembers the versions from before it was computed, and
- * a bump makes every older entry a miss without touching it. Versions are random, not counted, so that one lost by the
- * store can never come back as one an old entry remembers. They live in the slowest tier, beside the entries that
- * survive a restart. The scheme of versioned namespaces is memcached's ("namespacing", memcached wiki).
+ * a bump makes every older entry a miss without touching it. Versions live in the slowest tier, beside the entries that
+ * survive a restart. What is known of them here is believed for a while; where the store has messages, those tell at
+ * once of bumps elsewhere, and the while is for the ones that get lost.
  */
 export class GroupVersions {
   /** Oldest first. */
   private readonly known = new Map<string, KnownVersion>();
-  /** Bumps that the store has not confirmed: they are written again before the store is believed. */
-  private readonly unconfirmed = new Map<string, string>();
-  /** How many keys were removed, in this process. */
-  removals = 0;
-  private readonly keyListeners = new Set<(key: string) => void>();
-  private readonly reading = new Map<string, Promise<string>>();
-  private readonly writing = new Map<string, Promise<void>>();
+  /** Bumps that the store has not confirmed: they are made again before the store is believed. */
+  private readonly unconfirmed = new Map<string, Promise<string>>();
+  private readonly reading = new Map<string, Promise<ReadVersion>>();
+  /** Counts heard of while a version was being read. */
+  private readonly announced = new Map<string, number>();
+  private readonly listeners = new Set<(group: string) => void>();
+  private readonly source: VersionSource;
+  readonly removals: KeyRemovals;
+  /** How often the connection that messages come by was new. */
+  private gaps = 0;
+  private trustedForMs = Infinity;
   /** In a memory store, the version of every group that was never bumped. */
   private unbumped = newVersion();
 
   private constructor(
     private readonly tier: Tier,
     private readonly clock: Clock,
-  ) {}
+    private readonly maxGroups: number,
+  ) {
+    this.source = tier.isCoordinated ? new CountedVersions(tier) : new RandomVersions(tier);
+    this.removals = new KeyRemovals(tier);
+    tier.subscribe({
+      onIncrease: (name, count, note) => {
+        if (!this.removals.hear(name, count, note)) this.hear(name, count);
+      },
+      onGap: () => this.gaps++,
+    });
+  }
 
-  /** The versions of one store, shared by every user of it in this process, so that an invalidation reaches all at once. */
-  static of(tier: Tier, clock: Clock): GroupVersions {
+  /**
+   * The versions of one store, shared by every user of it in this process, so that an invalidation reaches all at once.
+   * @param trustedForMs How long a version is believed without asking the store; the shortest of all users' counts.
+   * @param maxGroups A version that falls out of memory is read from the store again.
+   */
+  static of(tier: Tier, clock: Clock, trustedForMs: number, maxGroups = MAX_GROUPS): GroupVersions {
     const { store, namespace } = tier.identity;
     const byNamespace = versionsOf(store);
-    const versions = byNamespace.get(namespace) ?? new GroupVersions(tier, clock);
+    const versions = byNamespace.get(namespace) ?? new GroupVersions(tier, clock, maxGroups);
     byNamespace.set(namespace, versions);
+    versions.trustedForMs = Math.min(versions.trustedForMs, trustedForMs);
     return versions;
   }
 
-  /** A key has no version; its removal is told to every user of the store in this process. @returns a function that stops it. */
-  onKeyRemoved(listener: (key: string) => void): () => void {
-    this.keyListeners.add(listener);
-    return () => void this.keyListeners.delete(listener);
+  /** Has a bump by another process told, when its message comes. @returns a function that ends it */
+  listen(onBumpedElsewhere: (group: string) => void): () => void {
+    this.listeners.add(onBumpedElsewhere);
+    return () => void this.listeners.delete(onBumpedElsewhere);
   }
 
-  announceRemoved(key: string): void {
-    this.removals++;
-    for (const listener of this.keyListeners) listener(key);
-  }
-
-  /** The present versions; a group without one gets it. */
+  /** The present versions; a group without one gets it. Where the store cannot be asked, what was known last. */
   snapshot(groups: readonly string[]): Versions | Promise<Versions> {
     const present = this.inMemory(groups);
     if (present !== undefined) return present;
-    return Promise.all(groups.map(async (group) => [group, await this.read(group)] as const));
+    return this.readAll(groups).then((reads) => groups.map((group, index) => [group, reads[index]!.version] as const));
   }
 
   /** Whether nothing was bumped since the snapshot. */
-  areCurrent(versions: Versions): boolean | Promise<boolean> {
+  check(versions: Versions): Verdict | Promise<Verdict> {
+    const now = this.moment();
     for (const [group, version] of versions) {
-      const known = this.fresh(group);
-      if (known === undefined) return this.areCurrentInStore(versions);
-      if (known !== version) return false;
+      const known = this.fresh(group, now);
+      if (known === undefined) return this.checkInStore(versions);
+      if (known !== version) return 'outdated';
     }
-    return true;
+    return 'current';
   }
 
   /** Applies here before it returns a promise, which rejects when the store did not confirm. */
-  bump(groups: readonly string[]): Promise<void> {
-    return Promise.all(groups.map((group) => this.bumpOne(group))).then(() => undefined);
+  async bump(groups: readonly string[]): Promise<void> {
+    await Promise.all(groups.map((group) => this.bumpOne(group)));
   }
 
   private inMemory(groups: readonly string[]): Versions | undefined {
     const present: Array<[string, string]> = [];
+    const now = this.moment();
     for (const group of groups) {
-      const known = this.fresh(group);
-      if (known === undefined) return undefined;
+      const known = this.fresh(group, now);
+      if (known === undefined || this.isUndecided(group)) return undefined;
       present.push([group, known]);
     }
     return present;
   }
 
-  private async areCurrentInStore(versions: Versions): Promise<boolean> {
-    const current = await Promise.all(versions.map(async ([group, version]) => (await this.read(group)) === version));
-    return current.every(Boolean);
+  /** A version made up here would be worth nothing once the store has said which one it is. */
+  private isUndecided(group: string): boolean {
+    return this.source.decides && this.unconfirmed.has(group);
+  }
+
+  private async checkInStore(versions: Versions): Promise<Verdict> {
+    const reads = await this.readAll(versions.map(([group]) => group));
+    if (versions.some(([, version], index) => reads[index]!.version !== version)) return 'outdated';
+    return reads.every(({ verified }) => verified) ? 'current' : 'unverified';
   }
 
   /** The version that needs no look into the store. A memory store has no other users, so there all are known here. */
-  private fresh(group: string): string | undefined {
+  private fresh(group: string, now: Moment): string | undefined {
     const known = this.known.get(group);
     if (this.tier.isSynchronous) return known?.version ?? this.unbumped;
-    if (known === undefined || known.generation !== this.tier.generation) return undefined;
-    const ageMs = this.clock.now() - known.readAtMs;
-    return ageMs >= 0 && ageMs < TRUSTED_FOR_MS ? known.version : undefined;
+    if (known === undefined || known.readAt.era !== now.era) return undefined;
+    const { wallMs, monotonicMs } = known.readAt;
+    return this.isWithinTrust(now.wallMs - wallMs) && this.isWithinTrust(now.monotonicMs - monotonicMs) ? known.version : undefined;
   }
 
+  private moment(): Moment {
+    return this.tier.isSynchronous ? NO_MOMENT : { wallMs: this.clock.now(), monotonicMs: this.clock.monotonic(), era: this.tier.generation + this.gaps };
+  }
 
-  private read(group: string): Promise<string> {
-    let running = this.reading.get(group);
-    if (running === undefined) {
-      running = this.readNow(group).finally(() => this.reading.delete(group));
-      this.reading.set(group, running);
+  private isWithinTrust(ageMs: number): boolean {
+    return ageMs >= 0 && ageMs < this.trustedForMs;
+  }
+
+  /** Groups that nobody is reading yet are read together. */
+  private readAll(groups: readonly string[]): Promise<ReadVersion[]> {
+    const now = this.moment();
+    const unread = groups.filter((group) => (this.fresh(group, now) === undefined || this.isUndecided(group)) && !this.reading.has(group));
+    const stored = unread.length === 0 ? undefined : this.readStored(unread);
+    for (const [index, group] of unread.entries()) {
+      const read = this.settle(group, stored!.then((versions) => versions?.[index])).finally(() => {
+        this.reading.delete(group);
+        this.announced.delete(group);
+      });
+      this.reading.set(group, read);
     }
-    return running;
+    return Promise.all(groups.map(async (group) => this.reading.get(group) ?? { version: this.known.get(group)!.version, verified: true }));
   }
 
-  private async readNow(group: string): Promise<string> {
-    const before = this.fresh(group);
-    if (before !== undefined) return before;
-    const known = this.known.get(group);
-    const { generation } = this.tier;
-    const read = await this.readFromStore(group, known?.version);
-    const meanwhile = this.known.get(group);
-    // Bumped, or read by another caller, while this one waited.
-    if (meanwhile !== undefined && meanwhile !== known) return meanwhile.version;
-    return this.remember(group, read, generation).version;
-  }
-
-  /** What the store holds. Where it cannot say, what was known goes on counting; a version it has lost is made anew. */
-  private async readFromStore(group: string, known: string | undefined): Promise<string> {
-    const bumped = this.unconfirmed.get(group);
+  /** `undefined` where the store cannot say. */
+  private async readStored(groups: readonly string[]): Promise<string[] | undefined> {
     try {
-      if (bumped !== undefined) return await this.confirm(group, bumped);
-      const stored = await this.tier.get(group);
-      return typeof stored === 'string' ? stored : await this.create(group);
+      const [versions] = await Promise.all([this.source.read(groups), this.removals.verify()]);
+      return versions;
     } catch {
-      return bumped ?? known ?? newVersion();
+      return undefined;
     }
   }
 
-  /** Written and read back, so that processes that start together agree on one. */
-  private async create(group: string): Promise<string> {
-    const version = newVersion();
-    const stored = await this.tier.claim(group, version);
-    return typeof stored === 'string' ? stored : version;
+  private async settle(group: string, reading: Promise<string | undefined>): Promise<ReadVersion> {
+    const before = this.known.get(group);
+    const asked = this.moment();
+    const read = await reading;
+    if (this.unconfirmed.has(group)) return this.confirmAgain(group);
+    const meanwhile = this.known.get(group);
+    // Bumped, or told of by a message, while this one waited.
+    if (meanwhile !== undefined && meanwhile !== before) return { version: meanwhile.version, verified: true };
+    // A version made up here is worth nothing to others: the store is asked again each time, to have its own at once.
+    if (read === undefined) return { version: (meanwhile ?? before ?? this.remember(group, newVersion(), { ...asked, era: UNASKED })).version, verified: false };
+    if (isBehind(read, before?.version)) return this.raise(group, before!.version);
+    return { version: this.remember(group, this.newerOf(group, read), asked).version, verified: true };
   }
 
-  private async bumpOne(group: string): Promise<void> {
+  private async confirmAgain(group: string): Promise<ReadVersion> {
+    try {
+      return { version: await this.unconfirmed.get(group)!.catch(() => this.confirm(group)), verified: true };
+    } catch {
+      return { version: this.known.get(group)?.version ?? newVersion(), verified: false };
+    }
+  }
+
+  /** The store has gone back to before a bump, as a replica does that takes over: the bump is made again. */
+  private async raise(group: string, known: string): Promise<ReadVersion> {
+    try {
+      const version = await this.source.bump(group, newVersion(), known);
+      return { version: this.remember(group, version).version, verified: true };
+    } catch {
+      return { version: known, verified: false };
+    }
+  }
+
+  /** What was read, or the count that a message has told of since. */
+  private newerOf(group: string, read: string): string {
+    const announced = this.announced.get(group);
+    return announced !== undefined && isBehind(read, String(announced)) ? String(announced) : read;
+  }
+
+  private bumpOne(group: string): Promise<string> {
+    const known = this.known.get(group)?.version;
     const { version } = this.remember(group, newVersion());
-    if (this.tier.isSynchronous) return;
-    this.unconfirmed.set(group, version);
-    await this.confirm(group, version);
+    if (this.tier.isSynchronous) return Promise.resolve(version);
+    return this.confirm(group, version, known);
   }
 
-  /** Bumps of one group are written in their order: an earlier one that lands late must not undo a later. */
-  private async confirm(group: string, version: string): Promise<string> {
-    const write = (this.writing.get(group) ?? Promise.resolve()).then(() => this.tier.set(group, version, undefined));
-    const settled = write.catch(() => undefined);
-    this.writing.set(group, settled);
-    await settled;
-    if (this.writing.get(group) === settled) this.writing.delete(group);
-    await write;
-    if (this.unconfirmed.get(group) === version) this.unconfirmed.delete(group);
-    return version;
+  /** Until the store has confirmed, the version that counts here is one made up here. */
+  private confirm(group: string, proposal = this.known.get(group)?.version ?? newVersion(), known?: string): Promise<string> {
+    const asked = this.moment();
+    const confirmed = this.source.bump(group, proposal, known).then((version) => {
+      if (this.unconfirmed.get(group) === confirmed) {
+        this.unconfirmed.delete(group);
+        this.remember(group, version, asked);
+      }
+      return version;
+    });
+    confirmed.catch(() => undefined); // whoever asked is told
+    this.unconfirmed.set(group, confirmed);
+    return confirmed;
   }
 
-  private remember(group: string, version: string, generation = this.tier.generation): KnownVersion {
-    const known = { version, readAtMs: this.clock.now(), generation };
+  private hear(group: string, count: number): void {
+    if (this.reading.has(group)) this.announced.set(group, count);
+    const known = this.known.get(group);
+    if (known === undefined || this.unconfirmed.has(group)) return;
+    const ahead = count - (countOf(known.version) ?? Infinity);
+    // No longer trusted than before: the next look into the store is also for messages that were missed.
+    if (ahead > 0 && ahead < FAR_APART) {
+      this.known.set(group, { ...known, version: String(count) });
+      // Who is reading it may have it from the store already.
+      if (!this.reading.has(group)) for (const listener of this.listeners) listener(group);
+    } else if (ahead > 0 || ahead < -FAR_APART) this.known.delete(group); // another counter: the store knows
+  }
+
+  private remember(group: string, version: string, readAt = this.moment()): KnownVersion {
+    const known = { version, readAt };
     this.known.delete(group);
     this.known.set(group, known);
-    if (this.known.size > MAX_GROUPS) this.forgetOldest();
+    if (this.known.size > this.maxGroups) this.forgetOldest();
     return known;
   }
 
@@ -183,8 +269,20 @@ export class GroupVersions {
   }
 }
 
+/** The era of a version that the store has not said. */
+const UNASKED = -1;
+
+/** Memory has no use for one. */
+const NO_MOMENT: Moment = { wallMs: 0, monotonicMs: 0, era: 0 };
+
+/** Whether a count is an earlier one of the same counter. */
+function isBehind(version: string, known: string | undefined): boolean {
+  const behind = (countOf(known) ?? NaN) - (countOf(version) ?? NaN);
+  return behind > 0 && behind < FAR_APART;
+}
+
 /** On the store itself, under a registered symbol, so that the ESM and the CJS copy of the package share them. */
-const VERSIONS = Symbol.for('nestjs-llm-cache:group-versions/1');
+const VERSIONS = Symbol.for('nestjs-llm-cache:group-versions/2');
 type Carrier = { [VERSIONS]?: Map<string, GroupVersions> };
 
 /** By the namespace of the Keyv in front of the store. */
@@ -195,8 +293,4 @@ function versionsOf(store: object): Map<string, GroupVersions> {
     Object.defineProperty(store, VERSIONS, { value: new Map() });
   }
   return carrier[VERSIONS]!;
-}
-
-function newVersion(): string {
-  return randomBytes(9).toString('base64url');
 }

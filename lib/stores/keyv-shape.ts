@@ -59,9 +59,10 @@ export function openAdapterOf(keyv: KeyvLike): OwnStoreAdapter | undefined {
   return isOurs ? ownAdapterOf(keyv) : undefined;
 }
 
-/** Whether a store may have other readers: it is neither one of ours nor a Map. */
+/** Whether a store may have readers on other machines: ours say so; of the others, all but a Map may. */
 export function isShared(keyv: KeyvLike): boolean {
-  return ownAdapterOf(keyv) === undefined && !types.isMap(placeOf(keyv).store);
+  const adapter = ownAdapterOf(keyv);
+  return adapter === undefined ? !types.isMap(placeOf(keyv).store) : adapter.isShared === true;
 }
 
 /** Asks whether there is an entry. `get` of Keyv 5 takes a store that is down for an empty one, and tells nobody. */

@@ -1,4 +1,5 @@
 import { Keyv, type KeyvStoreAdapter } from 'keyv';
+import type { Coordination, DirectAccess } from './coordination.js';
 
 /**
  * Marks a storage adapter made by this package, and the serializer of a Keyv that is. A registered symbol, so that the ESM and the CJS copy
@@ -6,22 +7,26 @@ import { Keyv, type KeyvStoreAdapter } from 'keyv';
  */
 export const OWN_STORE = Symbol.for('nestjs-llm-cache:own-store');
 
-/** How full a store is. `null` means no bound. Bytes are an estimate of what the entries occupy. */
+/** How full a store is. `null` means no bound, or that the store cannot tell. Bytes are an estimate of what the entries occupy. */
 export interface StoreInspection {
-  entries: number;
+  entries: number | null;
   maxEntries: number | null;
-  bytes: number;
+  bytes: number | null;
   maxBytes: number | null;
 }
 
 /** What our own storage adapters offer beyond Keyv's contract. */
 export interface OwnStoreAdapter extends KeyvStoreAdapter {
   readonly [OWN_STORE]: true;
-  /** Short name for stats and events: `memory`, `sqlite`. */
+  /** Short name for stats and events: `memory`, `sqlite`, `redis`. */
   readonly name: string;
+  /** Set where others than this machine's processes may read the store. */
+  readonly isShared?: true;
   inspect(): StoreInspection;
   /** Present where an entry can be read without leaving the process: the memory store. */
   readonly peek?: (key: string) => HeldEntry | undefined;
+  /** Removes the entries whose key begins so; present where entries are held in memory. */
+  forget?(prefix: string): void;
   /**
    * Writes a value that never expires, unless the key has one; present where several processes share the store.
    * @returns whether the key was free
@@ -29,6 +34,12 @@ export interface OwnStoreAdapter extends KeyvStoreAdapter {
   claim?(key: string, value: string): Promise<boolean>;
   /** Grows when what was stored may be gone as a whole, such as with a deleted file: what is known of it no longer counts. */
   readonly generation?: number;
+  /** Present where it is much faster than through the Keyv. Both ways read and write the same entries. */
+  readonly direct?: DirectAccess;
+  /** Present where many processes share the store. */
+  readonly coordination?: Coordination;
+  /** Told when the store can be reached again after it could not. */
+  readonly recoveryListeners?: Set<() => void>;
   /** Set by the engine: told once about something an operator should know, such as a quarantined file. */
   onNotice?: (message: string) => void;
 }

@@ -10,7 +10,12 @@ const MAX_REMEMBERED_REMOVALS = 10_000;
 
 interface Read {
   readonly result: Promise<unknown>;
-  /** Set by a write that finished while the read was under way. */
+  /** What counts instead of what is found: set by a write or a removal while the read is under way. */
+  instead?: { readonly text: string | undefined };
+}
+
+/** Of a key, with the text written since, if any. */
+interface Removal {
   written?: string;
 }
 
@@ -26,8 +31,10 @@ export class Tiers {
   });
   private readonly writes = new Map<string, Promise<Array<PromiseSettledResult<void>>>>();
   private readonly reads = new Map<string, Read>();
-  /** Keys that were removed, with the text written since, if any: no other text of theirs is an entry. */
-  private readonly removed = new LRUCache<string, { written?: string }>({ max: MAX_REMEMBERED_REMOVALS });
+  /** Keys that were removed, with the text written since, if any: no other text of theirs is an entry. Most caches never need it. */
+  private removed: LRUCache<string, Removal> | undefined;
+  /** Changes whenever entries are let go of: what the shared store was asked for before may be one of them. */
+  removals = 0;
 
   constructor(readonly all: readonly Tier[]) {}
 
@@ -55,18 +62,15 @@ export class Tiers {
     const id = `${index} ${key}`;
     const running = this.reads.get(id);
     if (running !== undefined) return running.result;
-    const text = this.all[index]!.get(key).catch(() => undefined); // the tier has told its listener
-    return this.share(index, key, text);
+    return this.share(id, this.all[index]!.get(key));
   }
 
-  private share(index: number, key: string, reading: Promise<unknown>): Promise<unknown> {
-    const id = `${index} ${key}`;
-    const read: Read = {
-      result: reading.then((text) => {
-        if (this.reads.get(id) === read) this.reads.delete(id);
-        return read.written ?? text;
-      }),
+  private share(id: string, reading: Promise<unknown>): Promise<unknown> {
+    const settled = (text?: unknown): unknown => {
+      if (this.reads.get(id) === read) this.reads.delete(id);
+      return read.instead === undefined ? text : read.instead.text;
     };
+    const read: Read = { result: reading.then(settled, () => settled()) }; // a tier that fails says so to its listener
     this.reads.set(id, read);
     return read.result;
   }
@@ -86,22 +90,33 @@ export class Tiers {
     const texts = this.all[index]!.getMany(free).catch((): unknown[] => []); // the tier has told its listener
     // Before the single reads hear of it, so that they find the next tier's read under way.
     void texts.then((found) => this.readManyFrom(index + 1, free.filter((_, place) => found[place] === undefined)));
-    for (const [place, key] of free.entries()) void this.share(index, key, texts.then((found) => found[place]));
+    for (const [place, key] of free.entries()) void this.share(`${index} ${key}`, texts.then((found) => found[place]));
   }
 
-  /** Resolves once every tier has answered; rejects when none has taken the entry. Writes of one key keep their order. */
-  async write(key: string, text: string, ttlMs: number | undefined): Promise<void> {
-    if (this.removed.has(key)) this.removed.set(key, { written: text });
+  /**
+   * Resolves once every tier has answered; rejects when none has taken the entry. Writes of one key keep their order.
+   * @param lease Of the slowest tier. Where that refuses the entry because it was lost, the entry is nowhere.
+   */
+  async write(key: string, text: string, ttlMs: number | undefined, lease?: string): Promise<void> {
+    const removal = this.removed?.get(key);
+    if (removal !== undefined) removal.written = text;
     this.unsettled.set(key, text);
     for (const index of this.all.keys()) {
       const read = this.reads.get(`${index} ${key}`);
-      if (read !== undefined) read.written = text;
+      if (read !== undefined) read.instead = { text };
     }
-    const written = this.writeAfter(this.writes.get(key), () => this.all.map((tier) => tier.set(key, text, ttlMs)));
+    const write = (tier: Tier): Promise<void> =>
+      lease === undefined || tier !== this.last ? tier.set(key, text, ttlMs) : tier.commit(key, text, ttlMs, lease);
+    const written = this.writeAfter(this.writes.get(key), () => this.all.map(write));
     this.writes.set(key, written);
     const results = await written;
     if (this.writes.get(key) === written) this.writes.delete(key);
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as LlmCacheStoreError] : []));
+    const fenced = failures.find(({ kind }) => kind === 'fenced');
+    if (fenced !== undefined) {
+      this.letGo(key);
+      throw fenced;
+    }
     // A store that is merely slow may write it yet; until then this process remembers.
     if (failures.every(({ kind }) => kind === 'failed') && this.unsettled.get(key) === text) this.unsettled.delete(key);
     if (failures.length === this.all.length) throw failures[0]!;
@@ -112,8 +127,12 @@ export class Tiers {
     return Promise.allSettled(write());
   }
 
-  /** Copies an entry found in one tier to the faster ones, with the lifetime it has left. */
-  promote(key: string, text: string, ttlMs: number | undefined, foundIn: number): void {
+  /**
+   * Copies an entry found in one tier to the faster ones, with the lifetime it has left.
+   * @param removals when it was asked for: one that was removed since is not kept
+   */
+  promote(key: string, text: string, ttlMs: number | undefined, foundIn: number, removals: number): void {
+    if (removals !== this.removals) return;
     // A tier that fails says so to its listener.
     for (const tier of this.all.slice(0, foundIn)) tier.set(key, text, ttlMs).catch(() => undefined);
   }
@@ -129,16 +148,64 @@ export class Tiers {
     );
   }
 
-  /** From now on no text of before counts as this key's entry. */
+  /** From now on no text of before counts as this key's entry; until its removal is confirmed, nor one of another process. */
   forget(key: string): void {
-    this.removed.set(key, {});
+    this.rememberRemoved(key, {});
     this.unsettled.delete(key);
+  }
+
+  private rememberRemoved(key: string, removal: Removal): void {
+    this.removed ??= new LRUCache({ max: MAX_REMEMBERED_REMOVALS });
+    this.removed.set(key, removal);
+  }
+
+  /** The shared store has removed it: what that has from now on was computed since, by this process or another. */
+  confirmRemoval(key: string): void {
+    if (!this.last.isCoordinated) return;
+    const removal = this.removed?.get(key);
+    this.removed?.delete(key);
+    if (removal?.written === undefined) this.letGo(key);
+  }
+
+  /** Lets go of what is held here of an entry that another process has removed; the shared store has what counts. */
+  letGo(key: string): void {
+    this.removals++;
+    this.unsettled.delete(key);
+    for (const [index, tier] of this.all.entries()) {
+      const read = this.reads.get(`${index} ${key}`);
+      if (read !== undefined) read.instead = { text: undefined };
+      tier.forget(key);
+    }
+    const slow = this.all.slice(0, -1).filter((tier) => !tier.isSynchronous);
+    if (slow.length > 0) void this.deleteFrom(slow, key);
+  }
+
+  /** Until tiers of this process have let go of an entry, no text of it counts. */
+  private async deleteFrom(tiers: readonly Tier[], key: string): Promise<void> {
+    const removal = {};
+    this.rememberRemoved(key, removal);
+    const results = await Promise.allSettled(tiers.map((tier) => tier.delete(key)));
+    if (results.every(({ status }) => status === 'fulfilled') && this.removed?.get(key) === removal) this.removed.delete(key);
+  }
+
+  /** {@link letGo} of every key that begins so. */
+  letGoAll(prefix: string): void {
+    this.removals++;
+    for (const key of this.unsettled.keys()) if (key.startsWith(prefix)) this.unsettled.delete(key);
+    for (const read of this.reads.values()) read.instead = { text: undefined };
+    for (const tier of this.all) tier.forget(prefix);
   }
 
   /** Whether a text found for a key is from before its removal: a store may have failed to delete it, or a late write brought it back. */
   isRemoved(key: string, text: unknown): boolean {
-    const removal = this.removed.size > 0 ? this.removed.get(key) : undefined;
+    const removal = this.removed?.get(key);
     return removal !== undefined && removal.written !== text;
+  }
+
+  /** Whether every store answers, asked by a key that begins like this app's own: it may have no right to others. */
+  async check(keyPrefix: string): Promise<boolean> {
+    const answered = await Promise.all(this.all.map((tier) => tier.check(`${keyPrefix}health`)));
+    return answered.every(Boolean);
   }
 
   /** Waits for writes under way and closes our own stores; gives up on one that takes longer than the deadline. */

@@ -47,6 +47,11 @@ export class Recording {
     return this.bytes <= this.maxBytes && this.unwritable === undefined;
   }
 
+  /** Whether any chunk has come. */
+  get hasChunks(): boolean {
+    return this.dropped + this.kept.length > 0;
+  }
+
   get hasEnded(): boolean {
     return this.outcome !== undefined;
   }

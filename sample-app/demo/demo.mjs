@@ -88,6 +88,8 @@ async function startServer({ version, ...settings }) {
     LLM_MODEL: 'canned',
     LLM_RETRIES: '0',
     LLM_CACHE_PATH: cachePath,
+    // What is shown starts with nothing stored, and looks into the file.
+    REDIS_URL: '',
     LLM_CACHE_VERSION: version,
     ...settings,
   });

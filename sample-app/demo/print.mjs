@@ -2,9 +2,10 @@ const useColor = process.stdout.isTTY && !process.env.NO_COLOR;
 const paint = (code) => (text) => (useColor ? `\u001B[${code}m${text}\u001B[0m` : text);
 export const bold = paint(1);
 export const dim = paint(2);
-const red = paint(31);
-const green = paint(32);
-const STATUS_COLOR = { miss: paint(33), coalesced: paint(36), hit: green, stale: dim, bypass: red };
+export const red = paint(31);
+export const green = paint(32);
+export const yellow = paint(33);
+const STATUS_COLOR = { miss: yellow, coalesced: paint(36), hit: green, stale: dim, bypass: red };
 const STATUSES = Object.keys(STATUS_COLOR);
 
 const COLUMNS = [
@@ -125,16 +126,16 @@ function msSaved(answers) {
   return hits.reduce((sum, answer) => sum + answer.msSaved, 0);
 }
 
-function duration(ms) {
+export function duration(ms) {
   if (ms >= 1_000) return `${number(Math.round(ms / 100) / 10)} s`;
   return ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
 }
 
-function calls(count) {
+export function calls(count) {
   return `${count} upstream call${count === 1 ? '' : 's'}`;
 }
 
-function number(value) {
+export function number(value) {
   return value.toLocaleString('en');
 }
 

@@ -3,9 +3,12 @@ import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_FILTER } from '@nestjs/core';
 import type { Cache } from 'cache-manager';
+import type { Keyv } from 'keyv';
 import { LlmCacheModule, memoryStore, type PiiOptions } from 'nestjs-llm-cache';
+import { redisStore } from 'nestjs-llm-cache/redis';
 import { sqliteStore } from 'nestjs-llm-cache/sqlite';
 import { AssistantModule } from './assistant/assistant.module.js';
+import { HealthModule } from './health/health.module.js';
 import { LlmErrorFilter } from './http/llm-error.filter.js';
 import { type ChosenLlm, CHOSEN_LLM } from './llm/choose-llm.js';
 import { LlmModule } from './llm/llm.module.js';
@@ -19,15 +22,19 @@ function privacyOf(config: ConfigService): PiiOptions | undefined {
   return mode ? { mode } : undefined;
 }
 
+/** One server for many processes with `REDIS_URL=redis://localhost:6379`, else a file of this machine. */
+function lastStore(config: ConfigService): Keyv {
+  const url = config.get<string>('REDIS_URL');
+  return url ? redisStore(url) : sqliteStore({ path: config.get('LLM_CACHE_PATH', 'llm-cache.db') });
+}
+
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),
     CacheModule.registerAsync({
       isGlobal: true,
       inject: [ConfigService],
-      useFactory: (config: ConfigService) => ({
-        stores: [memoryStore(), sqliteStore({ path: config.get('LLM_CACHE_PATH', 'llm-cache.db') })],
-      }),
+      useFactory: (config: ConfigService) => ({ stores: [memoryStore(), lastStore(config)] }),
     }),
     LlmCacheModule.forRootAsync({
       imports: [LlmModule],
@@ -43,6 +50,7 @@ function privacyOf(config: ConfigService): PiiOptions | undefined {
       }),
     }),
     LlmCacheHttpModule,
+    HealthModule,
     TicketsModule,
     AssistantModule,
     OpenAiModule,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, it, jest } from '@jest/globals';
 import { Injectable, type Type } from '@nestjs/common';
 import { ContextIdFactory } from '@nestjs/core';
+import { TerminusModule } from '@nestjs/terminus';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Keyv } from 'keyv';
 import { ClsService } from 'nestjs-cls';
@@ -346,6 +347,14 @@ describe('the page on', () => {
     expect(provider.calls).toHaveLength(1);
   });
 
+  it('observability: a health check', async () => {
+    const { HealthController } = await shown<{ HealthController: Type<{ check(): Promise<unknown> }> }>('health.controller.ts');
+    const imports = [LlmCacheTestingModule.forRoot(), TerminusModule];
+    const moduleRef = opened(await Test.createTestingModule({ imports, controllers: [HealthController] }).compile());
+    const up = { llmCache: expect.objectContaining({ status: 'up', degraded: false }) };
+    expect(await moduleRef.get(HealthController).check()).toEqual({ status: 'ok', info: up, error: {}, details: up });
+  });
+
   it('observability: a listener', async () => {
     const { examples } = await shown<{ examples: (llmCache: LlmCache, count: (name: string, status: string) => void) => () => void }>('metrics.ts');
     const { llmCache } = await start(undefined);
@@ -603,7 +612,7 @@ describe('what the pages say of', () => {
 });
 
 /** Pages about servers, files and versions: what they show is compiled, and their subjects have specs of their own. */
-const COMPILED_ONLY = /^docs\/(?:stores|sqlite|compatibility)\.md$/;
+const COMPILED_ONLY = /^docs\/(?:stores|sqlite|redis|compatibility|fleet|several-processes)\.md$/;
 
 it('every other block of the pages has been run', () => {
   expect(blocks.filter(({ page, file }) => !COMPILED_ONLY.test(page) && !run.has(file)).map(({ file }) => file)).toEqual([]);

@@ -9,6 +9,8 @@ import { checkCacheLlmOptions } from '../../lib/decorator/cache-llm-options.js';
 import { engineOptionRules, settingsOf } from '../../lib/engine/engine-options.js';
 import { checkBatchOptions } from '../../lib/llm/batch/batch-options.js';
 import { cacheControlRules, checkCacheControl } from '../../lib/policy/cache-control.js';
+import { staleRules } from '../../lib/policy/staleness.js';
+import { redisPlace } from '../../lib/stores/redis/redis-options.js';
 import { firstColumn, pages, root, textOf } from './documentation.js';
 
 // What a page lists is what the code has, and nothing else.
@@ -24,17 +26,19 @@ function knownOptions(check: () => void): string[] {
 }
 
 const unknown = { 'no such option': 1 };
-const ofEveryCall = new Set([...Object.keys(cacheControlRules), 'cacheable', 'pii', 'signal']);
+const ofEveryCall = new Set([...Object.keys(cacheControlRules), ...Object.keys(staleRules), 'cacheable', 'pii', 'signal']);
 
 describe('the tables', () => {
   it.each<[string, string, string, () => string[]]>([
     ['README.md', 'option', 'options of the module', () => [...Object.keys(engineOptionRules), 'provider', 'isGlobal']],
     ['docs/decorator.md', 'option', 'options of the decorator', () => knownOptions(() => checkCacheLlmOptions('', unknown))],
     ['docs/batches.md', 'option', 'options of a batch', () => knownOptions(() => checkBatchOptions(unknown)).filter((name) => !ofEveryCall.has(name))],
+    ['docs/redis.md', 'option', 'options of redisStore', () => knownOptions(() => redisPlace(unknown as never))],
     ['docs/control.md', 'field', 'cache control', () => knownOptions(() => checkCacheControl('', unknown))],
     ['docs/observability.md', 'field', 'stats', () => Object.keys(new LlmCache().stats())],
+    ['docs/observability.md', 'of a tier', 'stats of a tier', () => Object.keys(new LlmCache().stats().tiers[0]!)],
   ])('%s, column %s: the %s', (page, header, _what, actual) => {
-    expect(firstColumn(page, header).sort()).toEqual(actual().sort());
+    expect(firstColumn(page, header).flatMap((cell) => cell.split('`, `')).sort()).toEqual(actual().sort());
   });
 
   it('docs/errors.md: every error class and every code', () => {

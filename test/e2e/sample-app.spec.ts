@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import type { LlmCacheStats } from 'nestjs-llm-cache';
 import request from 'supertest';
+import { RedisServer } from '../fixtures/redis/start-redis.js';
+import { describeWithServers } from '../fixtures/redis/with-redis.js';
 import { post, SampleApp } from './sample-app.js';
 
 const TICKET = 'I was charged twice for my last order. Please pay one of them back.';
@@ -183,6 +185,14 @@ describe('sample app', () => {
     });
   });
 
+  it('GET /health is up, and shows every store', async () => {
+    const { body } = await request(app.getHttpServer()).get('/health').expect(200);
+    expect(body).toMatchObject({
+      status: 'ok',
+      details: { llmCache: { status: 'up', degraded: false, tiers: [{ name: 'memory' }, { name: 'sqlite', breaker: 'closed', errors: 0 }] } },
+    });
+  });
+
   describe('when it ends', () => {
     it('has its answers again after a start on the same file, without an upstream call', async () => {
       const first = await summary(TICKET).expect(200);
@@ -253,3 +263,29 @@ async function openResources(): Promise<string[]> {
   for (let turn = 0; turn < 20; turn++) await nextTurn();
   return process.getActiveResourcesInfo().filter((name) => name.startsWith('TCP')).sort();
 }
+
+describeWithServers('sample app with REDIS_URL', () => {
+  let sample: SampleApp;
+  let server: RedisServer;
+
+  beforeEach(async () => {
+    [sample, server] = await Promise.all([SampleApp.prepare(), RedisServer.start()]);
+  });
+  afterEach(async () => {
+    await sample.close();
+    await server.stop();
+  });
+
+  it('shares its answers with other processes, and goes on without Redis', async () => {
+    const here = await sample.start({ REDIS_URL: server.url });
+    const there = await sample.start({ REDIS_URL: server.url });
+    await post(here, '/tickets/summary', { ticket: TICKET }).expect(200).expect('X-LLM-Cache', 'miss');
+    await post(there, '/tickets/summary', { ticket: TICKET }).expect(200).expect('X-LLM-Cache', 'hit');
+    expect(sample.upstreamCalls).toBe(1);
+    const health = async (): Promise<unknown> => (await request(there.getHttpServer()).get('/health').expect(200)).body as unknown;
+    expect(await health()).toMatchObject({ details: { llmCache: { degraded: false, tiers: [{ name: 'memory' }, { name: 'redis', breaker: 'closed' }] } } });
+    await server.kill();
+    await post(there, '/tickets/summary', { ticket: OTHER_TICKET }).expect(200).expect('X-LLM-Cache', 'miss');
+    expect(await health()).toMatchObject({ status: 'ok', details: { llmCache: { status: 'up', degraded: true } } });
+  });
+});

@@ -148,7 +148,7 @@ describe('warnings', () => {
     const down = { get: () => Promise.reject(refused), set: () => Promise.reject(refused), delete: () => Promise.reject(refused), clear: () => undefined };
     const tickets = await start({ stores: down });
     for (let call = 0; call < 8; call++) await tickets.summary(`prompt-content ${call}`);
-    expect(texts('warn')).toContain('store 0: set failed (ECONNREFUSED). Calls go on without it.');
+    expect(texts('warn')).toContain('store 0: get failed (ECONNREFUSED). Calls go on without it.');
     expect(texts('warn').length).toBeLessThanOrEqual(2);
   });
 

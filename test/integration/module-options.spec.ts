@@ -42,6 +42,8 @@ const refused: Array<[option: string, accepted: RegExp, values: unknown[]]> = [
   ['namespace', /a non-empty string/, ['', ...noString]],
   ['version', /a non-empty string or a finite number/, ['', NaN, Infinity, -Infinity, null, true, {}, [], () => 1, 1n]],
   ['ttl', new RegExp(`${DURATION.source}.*false`), badDurations],
+  ['staleWhileRevalidate', /'7d', or false for not at all/, [0, -1, NaN, Infinity, 'soon', '', null, true, {}, []]],
+  ['staleIfError', /'7d', or false for not at all/, [0, -1, NaN, Infinity, 'soon', '', null, true, {}, []]],
   ['jitter', /a number from 0 to 1/, [-0.1, 1.1, NaN, Infinity, '0.1', '', null, true, {}, []]],
   ['model', /an object/, noObject],
   ['provider', /an LlmProvider, such as openAiProvider\(client\): an object with a non-empty string `id` and a function `chat`/, [
@@ -69,6 +71,9 @@ const refused: Array<[option: string, accepted: RegExp, values: unknown[]]> = [
   ['maxEntryBytes', /a positive whole number/, [0, -1, 1.5, NaN, Infinity, '1MB', '1024', null, true, {}, []]],
   ['singleFlight', /an object with timeout/, noObject],
   ['singleFlight.timeout', DURATION, [...badDurations, '25d', false].map((timeout) => ({ singleFlight: { timeout } }))],
+  ['singleFlight.lease', DURATION, [...badDurations, '25d', false].map((lease) => ({ singleFlight: { lease } }))],
+  ['singleFlight.distributed', /true or false/, ['yes', 1, null, {}].map((distributed) => ({ singleFlight: { distributed } }))],
+  ['maxInvalidationDelay', DURATION, [...badDurations, false]],
   ['onAbandon', /'abort' or 'finish'/, [SECRET, '', true, false, 0, null, {}, []]],
   ['warnOnChangedBody', /true or false/, [SECRET, 0, 1, 'yes', null, {}, []]],
 ];
@@ -88,6 +93,8 @@ describe.each(refused)('option %s', (option, accepted, values) => {
     const nested: Record<string, unknown> = {
       'scope.required': { scope: { resolve: () => 't', required: undefined } },
       'singleFlight.timeout': { singleFlight: { timeout: undefined } },
+      'singleFlight.distributed': { singleFlight: { distributed: undefined } },
+      'singleFlight.lease': { singleFlight: { lease: undefined } },
     };
     if (option.startsWith('encryption.')) return; // each of its fields is needed
     await expect(start(nested[option] ?? { [option]: undefined })).resolves.toBeDefined();
@@ -97,23 +104,20 @@ describe.each(refused)('option %s', (option, accepted, values) => {
 describe('an option that does not exist', () => {
   it.each([
     'tttl', 'TTL', 'store', 'redis', 'maxEntries', 'toString', 'constructor', 'hasOwnProperty', '',
-    // of later versions
-    'staleWhileRevalidate', 'staleIfError',
+    'staleWhileRevalidating', 'staleOnError',
     // of one entry point only
     'clock', 'useFactory', 'inject',
   ])('%p fails at start-up, and the message lists those that do', async (name) => {
     const { message } = await failureOf(() => start({ [name]: SECRET }));
     expect(message).toContain(`unknown option "${name}"`);
-    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, model, volatile, scope, secret, encryption, cacheable, storeTimeout, maxEntryBytes, singleFlight, onAbandon, pii, warnOnChangedBody, provider');
+    expect(message).toContain('Known options: mode, stores, namespace, version, ttl, jitter, staleWhileRevalidate, staleIfError, model, volatile, scope, secret, encryption, cacheable, storeTimeout, maxInvalidationDelay, maxEntryBytes, singleFlight, onAbandon, pii, warnOnChangedBody, provider');
     expect(message).not.toContain(SECRET);
   });
 
   it.each([
     ['scope.requried', { scope: { resolve: () => 't', requried: true } }, 'resolve, required'],
-    ['singleFlight.distributed', { singleFlight: { distributed: false } }, 'timeout'],
-    ['singleFlight.lease', { singleFlight: { lease: '10s' } }, 'timeout'],
     ['encryption.key', { encryption: { current: 'a', keys: { a: KEY }, key: KEY } }, 'current, keys'],
-    ['singleFlight.toString', { singleFlight: { toString: 1 } }, 'timeout'],
+    ['singleFlight.toString', { singleFlight: { toString: 1 } }, 'timeout, distributed, lease'],
   ])('%s fails at start-up', async (name, options, known) => {
     const { message } = await failureOf(() => start(options));
     expect(message).toContain(`unknown option "${name}". Known options: ${known}.`);
@@ -131,7 +135,7 @@ describe('the same options, however they arrive', () => {
     const make = (options: unknown) => Test.createTestingModule({ imports: [LlmCacheTestingModule.forRoot(options as LlmCacheOptions)] }).compile();
     expect((await failureOf(() => make({ ttl: 'soon' }))).message).toContain('"ttl"');
     expect((await failureOf(() => make({ pii: { mode: 'off' } }))).message).toContain('"pii.mode"');
-    expect((await failureOf(() => make({ staleIfError: '1h' }))).message).toContain('"staleIfError"');
+    expect((await failureOf(() => make({ staleIfError: 'soon' }))).message).toContain('"staleIfError"');
   });
 
   it('fail through `new LlmCache`', () => {
@@ -144,7 +148,8 @@ describe('good options', () => {
   it.each<[string, LlmCacheOptions]>([
     ['all at once', {
       mode: 'on', stores: [memoryStore(), new Keyv()], namespace: 'a.b/c d', version: 2, ttl: '7d', jitter: 0, model: { model: 'm' }, provider,
-      volatile: ['user'], scope: { resolve: () => 0, required: true }, cacheable: () => true, storeTimeout: '1s', maxEntryBytes: 1, singleFlight: { timeout: 1 },
+      volatile: ['user'], scope: { resolve: () => 0, required: true }, cacheable: () => true, storeTimeout: '1s', maxEntryBytes: 1, maxInvalidationDelay: '1h',
+      singleFlight: { timeout: 1, distributed: false, lease: 1 },
       onAbandon: 'finish', warnOnChangedBody: false,
     }],
     ['the edges', { ttl: 1, jitter: 1, version: 0, storeTimeout: '24d', volatile: [], model: {}, singleFlight: {}, scope: { resolve: () => undefined } }],

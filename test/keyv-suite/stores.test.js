@@ -5,9 +5,12 @@ import suite, { keyvIteratorTests } from '@keyv/test-suite';
 import { Keyv } from 'keyv';
 import * as test from 'vitest';
 import { memoryStore } from '../../dist/esm/index.js';
+import { redisStore } from '../../dist/esm/stores/redis/index.js';
 import { sqliteStore } from '../../dist/esm/stores/sqlite/index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'keyv-suite-'));
+/** Of a server that scripts/keyv-suite.mjs has started, where there is one. */
+const redisUrl = process.env.KEYV_SUITE_REDIS_URL;
 const opened = [];
 test.afterAll(async () => {
   await Promise.all(opened.map((store) => store.disconnect()));
@@ -22,6 +25,7 @@ function open(store) {
 const stores = {
   memoryStore: () => open(memoryStore()),
   sqliteStore: () => open(sqliteStore({ path: join(folder, 'cache.db') })),
+  ...(redisUrl === undefined ? {} : { redisStore: () => open(redisStore({ url: redisUrl, namespace: 'keyv-suite' })) }),
 };
 
 /** The Keyv that our factory makes, with the options that the suite gives to a Keyv of its own. */

@@ -6,7 +6,11 @@ import { isLasting } from './rate-limit-error.js';
 /** What came of a request that was sent. */
 export type Answer = Answered | { error: unknown };
 
-type Answered = EarlierAnswer & { response: ChatResponse };
+type Answered = EarlierAnswer & {
+  response: ChatResponse;
+  /** A stale answer is no answer to an equal request: that gets its own, or a fresh one by then. */
+  isStale: boolean;
+};
 
 export type IsCurrent = () => Promise<boolean>;
 
@@ -64,7 +68,7 @@ export class AskedRequests {
   }
 
   private end(key: string, asked: Asked, answer: Answer): Kept | undefined {
-    const isLastWord = !('error' in answer) || isLasting(answer.error);
+    const isLastWord = 'error' in answer ? isLasting(answer.error) : !answer.isStale;
     const kept = isLastWord || asked.isAwaited ? keptFrom(answer) : undefined;
     if (this.asked.get(key) !== asked) return kept; // asked anew meanwhile
     if (isLastWord) this.remember(key, kept !== undefined && 'text' in kept ? kept.text.length : ERROR_BYTES);
@@ -91,7 +95,8 @@ export class AskedRequests {
 /** `undefined` for what has no copy: an equal request is sent itself. */
 function keptFrom(answer: Answer): Kept | undefined {
   if ('error' in answer) return answer;
-  const { response, usage, refused, latencyMs } = answer;
+  const { response, usage, refused, latencyMs, isStale } = answer;
+  if (isStale) return undefined;
   try {
     return { text: encodeValue(response, { flatten: false }), usage, refused, latencyMs };
   } catch {
@@ -102,5 +107,5 @@ function keptFrom(answer: Answer): Kept | undefined {
 function answerFrom(kept: Kept): Answer {
   if ('error' in kept) return kept;
   const { text, ...earlier } = kept;
-  return { ...earlier, response: decodeValue(text) as ChatResponse };
+  return { ...earlier, response: decodeValue(text) as ChatResponse, isStale: false };
 }

@@ -3,6 +3,7 @@ import type { Duration } from '../../core/duration.js';
 import type { CacheOutcome, CallOptions } from '../../core/types.js';
 import { checkPiiOptions, piiOptions } from '../../redaction/pii-options.js';
 import { cacheControlRules } from '../../policy/cache-control.js';
+import { staleRules } from '../../policy/staleness.js';
 import type { ChatRequest, ChatResponse } from '../chat.js';
 
 /** One request of a batch: a chat request, or a line of an OpenAI Batch file, whose `custom_id` becomes the item's `id`. */
@@ -71,6 +72,7 @@ export interface BatchItem {
 
 const rules: OptionRules<BatchOptions> = {
   ...cacheControlRules,
+  ...staleRules,
   cacheable: aFunction,
   pii: piiOptions,
   signal: { accepts: 'an AbortSignal', test: (value) => value instanceof AbortSignal },

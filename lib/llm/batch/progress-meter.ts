@@ -23,7 +23,7 @@ export class ProgressMeter {
   count({ error, outcome: { status } }: BatchItem): void {
     this.counts.done++;
     if (error !== undefined) this.counts.failures++;
-    else if (status === 'hit') this.counts.hits++;
+    else if (status === 'hit' || status === 'stale') this.counts.hits++;
     else if (status === 'coalesced') this.counts.coalesced++;
     this.report();
   }

@@ -1,4 +1,5 @@
 import { isRecord } from '../../core/check-options.js';
+import { fieldOf, headerOf, namesOf, statusOf } from '../../policy/error-shape.js';
 
 /** Statuses that mean "later", for those who say when. Some providers use 529 for "overloaded". */
 const LATER: ReadonlySet<unknown> = new Set([503, 529]);
@@ -16,44 +17,35 @@ export interface RateLimit {
 
 /** The rate limit an error tells of; `undefined` for any other error. Errors are known by shape: status and headers, as SDKs have them. */
 export function rateLimitOf(error: unknown, nowMs: number): RateLimit | undefined {
-  if (!isRecord(error) || NO_CURE.has(error['code'])) return undefined;
-  const status = error['status'] ?? error['statusCode'];
+  if (NO_CURE.has(fieldOf(error, 'code'))) return undefined;
+  const status = statusOf(error);
   if (status !== TOO_MANY_REQUESTS && !LATER.has(status)) return undefined;
-  const retryAfterMs = retryAfter(error['headers'] ?? error['responseHeaders'], nowMs);
+  const retryAfterMs = retryAfter(error, nowMs);
   return status === TOO_MANY_REQUESTS || retryAfterMs !== undefined ? { retryAfterMs } : undefined;
 }
 
 /** Whether the same request would very likely fail in the same way again. */
 export function isLasting(error: unknown): boolean {
   if (!isRecord(error)) return true;
-  if (typeof error['code'] === 'string' && /^E[A-Z]+$|^UND_ERR/.test(error['code'])) return false; // the connection
-  const status = error['status'] ?? error['statusCode'];
-  if (typeof status !== 'number') return !isOfTheConnection(error);
+  const code = fieldOf(error, 'code');
+  if (typeof code === 'string' && /^E[A-Z]+$|^UND_ERR/.test(code)) return false; // the connection
+  const status = statusOf(error);
+  if (status === undefined) return !isOfTheConnection(error);
   return status >= 400 && status < 500 && !TRANSIENT_CLIENT_ERRORS.has(status);
 }
 
 /** SDKs wrap what `fetch` throws. */
-function isOfTheConnection({ name, cause, constructor }: Record<string, unknown>): boolean {
-  const names = [name, (constructor as { name?: unknown } | undefined)?.name];
-  return names.some((given) => /Connection|Timeout|Abort/.test(String(given))) || (isRecord(cause) && !isLasting(cause));
+function isOfTheConnection(error: unknown): boolean {
+  const cause = fieldOf(error, 'cause');
+  return namesOf(error).some((name) => /Connection|Timeout|Abort/.test(name)) || (isRecord(cause) && !isLasting(cause));
 }
 
 /** RFC 9110, section 10.2.3: seconds, or a date. `retry-after-ms` is what OpenAI and Azure send beside it. */
-function retryAfter(headers: unknown, nowMs: number): number | undefined {
-  const ms = Number.parseFloat(header(headers, 'retry-after-ms') ?? '');
+function retryAfter(error: unknown, nowMs: number): number | undefined {
+  const ms = Number.parseFloat(headerOf(error, 'retry-after-ms') ?? '');
   if (ms >= 0) return ms;
-  const given = header(headers, 'retry-after')?.trim() ?? '';
+  const given = headerOf(error, 'retry-after')?.trim() ?? '';
   if (/^\d+(\.\d+)?$/.test(given)) return Number(given) * 1_000;
   const date = /^[A-Z][a-z]{2,8},? /.test(given) ? Date.parse(given) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
-}
-
-function header(headers: unknown, name: string): string | undefined {
-  if (!isRecord(headers)) return undefined;
-  try {
-    const value: unknown = typeof headers['get'] === 'function' ? (headers['get'] as (name: string) => unknown).call(headers, name) : headers[name];
-    return typeof value === 'string' ? value : undefined;
-  } catch {
-    return undefined; // headers of another kind
-  }
 }

@@ -3,7 +3,7 @@ import type { queueAsPromised } from 'fastq';
 import type { Clock } from '../../core/clock.js';
 import type { CacheOutcome } from '../../core/types.js';
 import type { Call } from '../../engine/call.js';
-import type { Produce } from '../../engine/upstream.js';
+import type { Produce } from '../../engine/upstream-calls.js';
 import type { RefusalReason } from '../../policy/gate.js';
 import type { ChatRequest, ChatResponse } from '../chat.js';
 import type { Answer } from './asked-requests.js';
@@ -18,6 +18,13 @@ export interface Outgoing {
   readonly produce: Produce;
   /** How it ended, once it has. */
   outcome: CacheOutcome | undefined;
+  /** Ends when the stale answer it was given has been renewed, or could not be. */
+  renewal?: Promise<unknown> | undefined;
+}
+
+interface Job {
+  readonly outgoing: Outgoing;
+  readonly resolve: (answer: Answer) => void;
 }
 
 export interface SenderOptions {
@@ -29,7 +36,7 @@ export interface SenderOptions {
 
 /** Sends requests, some at a time, each when its turn has come, and again while the provider says that it came too soon. */
 export class Sender {
-  private readonly queue: queueAsPromised<Outgoing, Answer>;
+  private readonly queue: queueAsPromised<Job, void>;
   private readonly pace: Pace;
   private readonly estimate: TokenEstimate | undefined;
   private readonly retryForMs: number;
@@ -43,7 +50,7 @@ export class Sender {
     private readonly signal: AbortSignal,
     { concurrency, retryForMs, ...limits }: SenderOptions,
   ) {
-    this.queue = fastq.promise((outgoing: Outgoing) => this.untilAccepted(outgoing), concurrency);
+    this.queue = fastq.promise((job: Job) => this.take(job), concurrency);
     this.pace = new Pace(clock, limits);
     this.estimate = limits.tokensPerMinute === undefined ? undefined : new TokenEstimate();
     this.retryForMs = retryForMs;
@@ -51,7 +58,15 @@ export class Sender {
 
   /** Never rejects: a failure is an answer too. */
   send(outgoing: Outgoing): Promise<Answer> {
-    return this.queue.push(outgoing).catch((error: unknown) => ({ error }));
+    return new Promise((resolve) => {
+      this.queue.push({ outgoing, resolve }).catch((error: unknown) => resolve({ error }));
+    });
+  }
+
+  /** A stale answer is there before what renews it: that is one of those upstream until it ends. */
+  private async take({ outgoing, resolve }: Job): Promise<void> {
+    resolve(await this.untilAccepted(outgoing));
+    await outgoing.renewal;
   }
 
   private async untilAccepted(outgoing: Outgoing): Promise<Answer> {
@@ -71,20 +86,29 @@ export class Sender {
     }
   }
 
+  /** The caller has a stale answer instead; the others had better wait. */
+  private slowDown(error: unknown): void {
+    const limit = rateLimitOf(error, this.clock.now());
+    if (limit !== undefined) this.pace.hold(limit.retryAfterMs, this.clock.monotonic() + this.retryForMs);
+  }
+
   private async once(outgoing: Outgoing): Promise<Answer> {
     const permit = await this.pace.permit(() => this.estimate?.of(outgoing.request) ?? 0, this.signal);
     let sentAtMs: number | undefined;
+    let sent: Promise<unknown> | undefined;
     const counted: Produce = (upstream) => {
       sentAtMs = this.clock.monotonic();
-      return outgoing.produce(upstream);
+      return (sent = Promise.resolve(outgoing.produce(upstream)));
     };
     try {
       const response = (await this.answer(outgoing.call, counted)) as ChatResponse;
-      this.pace.resume();
-      const { reason, usage }: Partial<CacheOutcome> = outgoing.outcome ?? {};
+      const { status, reason, usage }: Partial<CacheOutcome> = outgoing.outcome ?? {};
+      const isStale = status === 'stale';
+      if (isStale) outgoing.renewal = sent?.then(() => this.pace.resume(), (error: unknown) => this.slowDown(error));
+      else this.pace.resume();
       if (usage !== undefined) this.estimate?.learn(usage.outputTokens);
       const latencyMs = sentAtMs === undefined ? 0 : this.clock.monotonic() - sentAtMs;
-      return { response, refused: reason as RefusalReason | undefined, usage, latencyMs };
+      return { response, refused: isStale ? undefined : (reason as RefusalReason | undefined), usage, latencyMs, isStale };
     } finally {
       permit.settle(sentAtMs === undefined ? undefined : { tokens: outgoing.outcome?.usage?.totalTokens });
     }

@@ -70,6 +70,10 @@ export class MemoryAdapter implements OwnStoreAdapter {
     return Promise.resolve();
   }
 
+  forget(prefix: string): void {
+    for (const key of this.entries.keys()) if (key.startsWith(prefix)) this.entries.delete(key);
+  }
+
   async *iterator<Value>(namespace?: string): AsyncGenerator<Array<string | Awaited<Value> | undefined>, void> {
     for (const [key, { packed }] of this.within(namespace)) yield [key, packed];
   }

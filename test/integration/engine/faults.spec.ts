@@ -64,7 +64,7 @@ describe('a store in trouble', () => {
     const startedAt = performance.now();
     expect(await ask('first')).toBe('answer 1');
     const first = performance.now() - startedAt;
-    expect(first).toBeGreaterThanOrEqual(28);
+    expect(first).toBeGreaterThanOrEqual(22); // a deadline is met to a fifth
     expect(await ask('first')).toBe('answer 1');
     for (let input = 0; input < 100; input++) await ask(input);
     const asked = { ...store.asked };

@@ -119,6 +119,8 @@ describe('options', () => {
     ['model', /an object, or a function/, ['gpt-4o', 1, null, true, [], ['a']]],
     ['version', /non-empty string or a finite number/, ['', NaN, Infinity, null, true, {}, [], () => 1]],
     ['ttl', DURATION, [0, -1, 1.5, NaN, Infinity, '', 'soon', '1', '1 h', '-1h', '1.5h', '1w', '0s', null, true, {}, [], () => 1]],
+    ['staleWhileRevalidate', DURATION, [0, -1, NaN, '', 'soon', null, true, {}, []]],
+    ['staleIfError', DURATION, [0, -1, NaN, '', 'soon', null, true, {}, []]],
     ['key', /a function/, ['question', 1, null, true, {}, []]],
     ['scope', /a function/, ['tenant', 0, null, true, {}, []]],
     ['tags', /an array of non-empty strings, or a function/, ['tag', 1, null, true, {}, [''], [1], [null], ['ok', '']]],
@@ -145,11 +147,11 @@ describe('options', () => {
     expect(errorOf(() => decorate(options)).message).toMatch(/^@CacheLlm\(\) on Service\.ask: the options must be an object/);
   });
 
-  it.each(['tttl', 'staleWhileRevalidate', 'staleIfError', 'namespace', 'toString', '__proto__'])('refuses the unknown option %s', (name) => {
+  it.each(['tttl', 'staleOnError', 'namespace', 'toString', '__proto__'])('refuses the unknown option %s', (name) => {
     const options: unknown = JSON.parse(`{"${name}": 1}`);
     const { message } = errorOf(() => decorate(options));
     expect(message).toContain(`unknown option "${name}"`);
-    expect(message).toContain('Known options: name, model, version, ttl, key, scope, tags, cacheable, revive, pii, returns, optional');
+    expect(message).toContain('Known options: name, model, version, ttl, staleWhileRevalidate, staleIfError, key, scope, tags, cacheable, revive, pii, returns, optional');
   });
 
   it('never quotes a value', () => {

@@ -55,6 +55,7 @@ describe('envelope', () => {
   });
 
   const sealed = sealEnvelope(ENVELOPE);
+  const long = sealEnvelope({ ...ENVELOPE, payload: `j"${'\ufffd中'.repeat(5_000)}"` });
   it.each<[what: string, text: string]>([
     ['cut off after the format', 'llm-cache/1 '],
     ['cut off in the checksum', sealed.slice(0, 20)],
@@ -68,6 +69,7 @@ describe('envelope', () => {
     ['with a later expiry', sealed.replace('1700086400000', '1800086400000')],
     ['with another version', sealed.replace('"v1"', '"v2"')],
     ['with carriage returns', sealed.replaceAll('\n', '\r\n')],
+    ['long, with a lone surrogate that UTF-8 turns into what was there', long.replace('\ufffd', '\ud800')],
     ['with the checksum of another', sealed.slice(0, 12) + sealEnvelope({ ...ENVELOPE, payload: 'j1' }).slice(12, 34) + sealed.slice(34)],
   ])('says damaged when it is %s', (_what, text) => {
     expect(openEnvelope(text, ENVELOPE.key)).toBe('damaged');

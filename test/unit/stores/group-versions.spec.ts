@@ -53,7 +53,7 @@ describe('group versions in a store that is shared', () => {
   let store: SharedStore;
   let clock: FakeClock;
   let versions: GroupVersions;
-  const another = (): GroupVersions => GroupVersions.of(store.tier(), clock);
+  const another = (): GroupVersions => GroupVersions.of(store.tier(), clock, TRUSTED_FOR_MS);
 
   beforeEach(() => {
     store = new SharedStore();
@@ -63,15 +63,15 @@ describe('group versions in a store that is shared', () => {
 
   it('are one object for one store, so that an invalidation reaches every user of it in the process', () => {
     const tier = store.tier();
-    expect(GroupVersions.of(tier, clock)).toBe(GroupVersions.of(tier, clock));
-    expect(GroupVersions.of(store.tier(), clock)).not.toBe(GroupVersions.of(tier, clock));
+    expect(GroupVersions.of(tier, clock, TRUSTED_FOR_MS)).toBe(GroupVersions.of(tier, clock, TRUSTED_FOR_MS));
+    expect(GroupVersions.of(store.tier(), clock, TRUSTED_FOR_MS)).not.toBe(GroupVersions.of(tier, clock, TRUSTED_FOR_MS));
   });
 
   it('gives a group without a version one, and writes it down', async () => {
     const snapshot = await versions.snapshot(['g']);
     expect(store.data.get('g')).toBe(versionOf(snapshot));
     expect(await versions.snapshot(['g'])).toEqual(snapshot);
-    expect(await versions.areCurrent(snapshot)).toBe(true);
+    expect(await versions.check(snapshot)).toBe('current');
   });
 
   it('reads the version another process gave', async () => {
@@ -84,26 +84,26 @@ describe('group versions in a store that is shared', () => {
     expect(snapshot.map(([group]) => group)).toEqual(['a', 'b', 'c']);
     expect(new Set(snapshot.map(([, version]) => version)).size).toBe(3);
     await versions.bump(['b']);
-    expect(await versions.areCurrent([snapshot[0]!, snapshot[2]!])).toBe(true);
-    expect(await versions.areCurrent(snapshot)).toBe(false);
+    expect(await versions.check([snapshot[0]!, snapshot[2]!])).toBe('current');
+    expect(await versions.check(snapshot)).toBe('outdated');
   });
 
   it('answers from memory, without a promise, for five seconds', async () => {
     const snapshot = await versions.snapshot(['g']);
     store.log.length = 0;
     clock.advance(TRUSTED_FOR_MS - 1);
-    expect(versions.areCurrent(snapshot)).toBe(true);
+    expect(versions.check(snapshot)).toBe('current');
     expect(versions.snapshot(['g'])).toEqual(snapshot);
     expect(store.log).toEqual([]);
     clock.advance(1);
-    expect(versions.areCurrent(snapshot)).toBeInstanceOf(Promise);
+    expect(versions.check(snapshot)).toBeInstanceOf(Promise);
   });
 
   it('sees a bump of another process after five seconds', async () => {
     const snapshot = await versions.snapshot(['g']);
     await another().bump(['g']);
     clock.advance(TRUSTED_FOR_MS);
-    expect(await versions.areCurrent(snapshot)).toBe(false);
+    expect(await versions.check(snapshot)).toBe('outdated');
     expect(versionOf(await versions.snapshot(['g']))).toBe(store.data.get('g'));
   });
 
@@ -111,7 +111,7 @@ describe('group versions in a store that is shared', () => {
     const snapshot = await versions.snapshot(['g']);
     await another().bump(['g']);
     clock.setNow(1);
-    expect(await versions.areCurrent(snapshot)).toBe(false);
+    expect(await versions.check(snapshot)).toBe('outdated');
   });
 
   it('lets processes that start together agree on one version', async () => {
@@ -133,7 +133,7 @@ describe('group versions in a store that is shared', () => {
       const snapshot = await versions.snapshot(['g']);
       store.held = true;
       const bumped = versions.bump(['g']);
-      expect(versions.areCurrent(snapshot)).toBe(false);
+      expect(versions.check(snapshot)).toBe('outdated');
       expect(versionOf(versions.snapshot(['g']) as Versions)).not.toBe(versionOf(snapshot));
       await store.release();
       await bumped;
@@ -158,14 +158,14 @@ describe('group versions in a store that is shared', () => {
       await store.release();
       await bumped;
       expect(versionOf(await reading)).not.toBe('old');
-      expect(await versions.areCurrent([['g', 'old']])).toBe(false);
+      expect(await versions.check([['g', 'old']])).toBe('outdated');
     });
 
     it('rejects when the store did not confirm it, and counts here all the same', async () => {
       const snapshot = await versions.snapshot(['g']);
       store.writesFail = true;
       await expect(versions.bump(['g'])).rejects.toBeInstanceOf(LlmCacheStoreError);
-      expect(versions.areCurrent(snapshot)).toBe(false);
+      expect(versions.check(snapshot)).toBe('outdated');
     });
 
     it('that the store did not confirm wins over its old version after five seconds, and is written again', async () => {
@@ -176,9 +176,9 @@ describe('group versions in a store that is shared', () => {
       store.writesFail = false;
       clock.advance(TRUSTED_FOR_MS);
       expect(store.data.get('g')).toBe(versionOf(snapshot));
-      expect(await versions.areCurrent(snapshot)).toBe(false);
+      expect(await versions.check(snapshot)).toBe('outdated');
       expect(store.data.get('g')).toBe(versionOf(bumped));
-      expect(await versions.areCurrent(bumped)).toBe(true);
+      expect(await versions.check(bumped)).toBe('current');
     });
 
     it('that the store did not confirm holds for as long as the store is down', async () => {
@@ -187,7 +187,7 @@ describe('group versions in a store that is shared', () => {
       await versions.bump(['g']).catch(() => undefined);
       for (let round = 0; round < 3; round++) {
         clock.advance(TRUSTED_FOR_MS);
-        expect(await versions.areCurrent(snapshot)).toBe(false);
+        expect(await versions.check(snapshot)).toBe('outdated');
       }
       store.writesFail = false;
       clock.advance(TRUSTED_FOR_MS);
@@ -209,17 +209,36 @@ describe('group versions in a store that is shared', () => {
     const snapshot = await versions.snapshot(['g']);
     store.data.clear();
     clock.advance(TRUSTED_FOR_MS);
-    expect(await versions.areCurrent(snapshot)).toBe(false);
+    expect(await versions.check(snapshot)).toBe('outdated');
     expect(store.data.get('g')).toBeDefined();
     expect(store.data.get('g')).not.toBe(versionOf(snapshot));
   });
 
-  it('goes on from memory while a store takes no writes', async () => {
+  it('says so when the store cannot be asked, and nothing is known against a version', async () => {
     store.writesFail = true;
     const snapshot = await versions.snapshot(['g']);
-    expect(await versions.areCurrent(snapshot)).toBe(true);
     clock.advance(TRUSTED_FOR_MS);
-    expect(await versions.areCurrent(snapshot)).toBe(true);
+    expect(await versions.check(snapshot)).toBe('unverified');
+    expect(await versions.check([['g', 'another']])).toBe('outdated');
+  });
+
+  it('believes a version that was verified for as long as it may, whatever becomes of the store', async () => {
+    const snapshot = await versions.snapshot(['g']);
+    store.data.clear();
+    store.writesFail = true;
+    clock.advance(TRUSTED_FOR_MS - 1);
+    expect(versions.check(snapshot)).toBe('current');
+    clock.advance(1);
+    expect(await versions.check(snapshot)).toBe('unverified');
+  });
+
+  it('believes for as long as the least patient user of the store says', async () => {
+    const tier = store.tier();
+    const patient = GroupVersions.of(tier, clock, 60_000);
+    expect(GroupVersions.of(tier, clock, 1_000)).toBe(patient);
+    const snapshot = await patient.snapshot(['g']);
+    clock.advance(1_000);
+    expect(patient.check(snapshot)).toBeInstanceOf(Promise);
   });
 
   it.each(['', 0, null, {}, 1])('takes %p in the place of a version for none', async (stored) => {
@@ -237,28 +256,28 @@ describe('group versions in memory', () => {
   beforeEach(() => {
     touched = [];
     const touch = (what: string) => async () => void touched.push(what);
-    const tier = { name: 'memory', isSynchronous: true, identity: { store: {}, namespace: '' }, get: touch('get'), set: touch('set') };
-    versions = GroupVersions.of(tier as unknown as Tier, clock);
+    const tier = { name: 'memory', isSynchronous: true, isCoordinated: false, subscribe: () => undefined, identity: { store: {}, namespace: '' }, get: touch('get'), set: touch('set') };
+    versions = GroupVersions.of(tier as unknown as Tier, clock, TRUSTED_FOR_MS);
   });
 
   it('are there at once, without the store', () => {
     const snapshot = versions.snapshot(['a', 'b']) as Versions;
     expect(snapshot.map(([group]) => group)).toEqual(['a', 'b']);
-    expect(versions.areCurrent(snapshot)).toBe(true);
+    expect(versions.check(snapshot)).toBe('current');
     expect(touched).toEqual([]);
   });
 
   it('stay as they are until they are bumped, however long', () => {
     const snapshot = versions.snapshot(['a', 'b']) as Versions;
     clock.advance('365d');
-    expect(versions.areCurrent(snapshot)).toBe(true);
+    expect(versions.check(snapshot)).toBe('current');
   });
 
   it('count a bump before it returns, for its own group', () => {
     const snapshot = versions.snapshot(['a', 'b']) as Versions;
     void versions.bump(['a']);
-    expect(versions.areCurrent(snapshot)).toBe(false);
-    expect(versions.areCurrent([snapshot[1]!])).toBe(true);
+    expect(versions.check(snapshot)).toBe('outdated');
+    expect(versions.check([snapshot[1]!])).toBe('current');
   });
 
   it('confirm a bump that there is no store for', async () => {

@@ -3,6 +3,7 @@ import { LlmCacheStoreError } from '../../../lib/core/errors.js';
 import { StoreGuard } from '../../../lib/stores/guard.js';
 
 const TIMEOUT_MS = 250;
+jest.setTimeout(3_000); // no time passes here; a guard without its deadline would wait for ever
 const never = (): Promise<never> => new Promise(() => {});
 
 describe('store guard', () => {
@@ -42,6 +43,7 @@ describe('store guard', () => {
     answer('late');
     await jest.advanceTimersByTimeAsync(0);
     expect(outcome.kind).toBe('timeout');
+    expect(guard.stats()).toMatchObject({ breaker: 'open', latencyMs: null });
   });
 
   it('lets the late failure of an operation that timed out go unnoticed', async () => {
@@ -51,6 +53,7 @@ describe('store guard', () => {
     fail(new Error('late')); // an unhandled rejection would fail the test run
     await jest.advanceTimersByTimeAsync(0);
     expect(outcome.kind).toBe('timeout');
+    expect(guard.stats().lastError).toBe('timeout');
   });
 
   const reset = new Error('ECONNRESET');
@@ -132,6 +135,118 @@ describe('store guard', () => {
     expect((await errorOf(guard.run('get', () => 'x'))).kind).toBe('skipped');
     await jest.advanceTimersByTimeAsync(1);
     expect(await guard.run('get', () => 'back')).toBe('back');
+  });
+
+  it('lets one operation probe, also when that hangs for longer than the next probe is away', async () => {
+    guard = new StoreGuard(20_000);
+    const first = errorOf(guard.run('get', never));
+    await jest.advanceTimersByTimeAsync(20_000);
+    await first;
+    await jest.advanceTimersByTimeAsync(5_000);
+    const probe = outcomeOf(guard.run('get', never));
+    const operation = jest.fn(() => 'x');
+    for (let second = 0; second < 19; second++) {
+      await jest.advanceTimersByTimeAsync(1_000);
+      expect((await errorOf(guard.run('get', operation))).kind).toBe('skipped');
+    }
+    expect(guard.stats().breaker).toBe('half-open');
+    await jest.advanceTimersByTimeAsync(1_000);
+    expect(probe.kind).toBe('timeout');
+    expect(operation).not.toHaveBeenCalled();
+  });
+
+  it('probes five seconds after the first timeout, whatever times out after it', async () => {
+    const running = [outcomeOf(guard.run('get', never))];
+    await jest.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
+    running.push(outcomeOf(guard.run('get', never))); // before the store is known to be down
+    await jest.advanceTimersByTimeAsync(1 + 4_999);
+    expect(running.map(({ kind }) => kind)).toEqual(['timeout', 'timeout']);
+    expect(guard.letsThrough).toBe(false);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(guard.letsThrough).toBe(true);
+  });
+
+  it('is not closed by the late success of what began before it opened', async () => {
+    let answer!: (value: string) => void;
+    const early = guard.run('getMany', () => new Promise<string>((resolve) => (answer = resolve)), 2);
+    await timeOut(guard);
+    answer('x');
+    expect(await early).toBe('x');
+    expect(guard.stats().breaker).toBe('open');
+  });
+
+  describe('told that the store can be reached again', () => {
+    it('closes at once', async () => {
+      await timeOut(guard);
+      guard.recover();
+      expect(await guard.run('get', () => 'back')).toBe('back');
+      expect(guard.stats().breaker).toBe('closed');
+    });
+
+    it('counts from the start', async () => {
+      for (let attempt = 1; attempt <= 4; attempt++) await errorOf(guard.run('get', () => Promise.reject(reset)));
+      guard.recover();
+      await errorOf(guard.run('get', () => Promise.reject(reset)));
+      expect(guard.stats().breaker).toBe('closed');
+    });
+
+    it('lets what began before, on a connection that is gone, change nothing', async () => {
+      const lost = outcomeOf(guard.run('get', never));
+      await jest.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
+      guard.recover();
+      await jest.advanceTimersByTimeAsync(1);
+      expect(lost.kind).toBe('timeout');
+      expect(guard.stats()).toMatchObject({ breaker: 'closed', degradedMs: 0, lastError: 'timeout' });
+
+      await timeOut(guard);
+      await jest.advanceTimersByTimeAsync(5_000);
+      const probe = outcomeOf(guard.run('get', never));
+      guard.recover();
+      await jest.advanceTimersByTimeAsync(TIMEOUT_MS);
+      expect(probe.kind).toBe('timeout');
+      expect(guard.stats().breaker).toBe('closed');
+    });
+  });
+
+  describe('tells in its stats', () => {
+    it('the state of the breaker, and how long it was not closed', async () => {
+      const tell = (): unknown[] => Object.values(guard.stats()).filter((_, index) => index !== 1);
+      expect(tell()).toEqual(['closed', 0, null]);
+      await timeOut(guard);
+      expect(tell()).toEqual(['open', 0, 'timeout']);
+      await jest.advanceTimersByTimeAsync(4_999);
+      expect(tell()).toEqual(['open', 4_999, 'timeout']);
+      await jest.advanceTimersByTimeAsync(1);
+      expect(tell()).toEqual(['half-open', 5_000, 'timeout']);
+      await errorOf(guard.run('get', () => Promise.reject(reset)));
+      expect(tell()).toEqual(['open', 5_000, 'failed']);
+      await jest.advanceTimersByTimeAsync(6_000);
+      await guard.run('get', () => 'back');
+      expect(tell()).toEqual(['closed', 11_000, 'failed']);
+      await jest.advanceTimersByTimeAsync(1_000);
+      await timeOut(guard);
+      await jest.advanceTimersByTimeAsync(10);
+      expect(tell()).toEqual(['open', 11_010, 'timeout']);
+    });
+
+    it('what an operation takes: 7/8 of what it was, and 1/8 of the newest', async () => {
+      let nowMs = 0;
+      guard = new StoreGuard(TIMEOUT_MS, () => nowMs);
+      const taking = (ms: number, outcome: () => unknown = () => 'x'): Promise<unknown> =>
+        guard.run('get', () => {
+          nowMs += ms;
+          return outcome();
+        });
+      expect(guard.stats().latencyMs).toBeNull();
+      await taking(8);
+      expect(guard.stats().latencyMs).toBe(8);
+      await taking(16);
+      expect(guard.stats().latencyMs).toBe(9);
+      await errorOf(taking(100, () => Promise.reject(reset)));
+      expect(guard.stats().latencyMs).toBe(9);
+      await taking(9.01);
+      expect(guard.stats().latencyMs).toBe(9.001);
+    });
   });
 
   it('puts no content into its messages', async () => {

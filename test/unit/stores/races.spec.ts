@@ -61,7 +61,7 @@ describe('a bump while a new version is read back', () => {
       get: (group: string) => new Promise((resolve) => waiting.push(() => resolve(data.get(group)))),
       set: (group: string, version: string) => new Promise<void>((resolve) => waiting.push(() => (data.set(group, version), resolve()))),
     });
-    const versions = GroupVersions.of(tier, new FakeClock());
+    const versions = GroupVersions.of(tier, new FakeClock(), 5_000);
     const snapshot = Promise.resolve(versions.snapshot(['g']));
     await settle();
     waiting.shift()!(); // get: nothing there
@@ -75,24 +75,42 @@ describe('a bump while a new version is read back', () => {
     waiting.shift()!();
     await bumped;
     await snapshot;
-    expect(await versions.areCurrent([['g', old]])).toBe(false);
+    expect(await versions.check([['g', old]])).toBe('outdated');
   });
 });
 
 describe('one failed read of a version', () => {
-  it('invalidates nothing', async () => {
+  it('invalidates nothing, and serves nothing that nobody can vouch for', async () => {
     const clock = new FakeClock();
     const store = keyvDouble();
     const cache = new LlmCache({ stores: store }, clock);
     let calls = 0;
-    const ask = (): Promise<string> => cache.wrap({ name: 'n', input: 1 }, () => `answer ${++calls}`);
-    await ask();
+    const ask = (input: number): Promise<string> => cache.wrap({ name: 'n', input }, () => `answer ${++calls}`);
+    await ask(1);
+    await ask(2);
     clock.advance('6s');
     const { get } = store;
     store.get = (key) => (key.endsWith('.versions') ? ((store.get = get), Promise.reject(new Error('ECONNRESET'))) : get(key));
-    await ask();
+    expect(await ask(1)).toBe('answer 3'); // another process may have cleared five seconds ago
     clock.advance('6s');
+    expect(await ask(1)).toBe('answer 3');
+    expect(await ask(2)).toBe('answer 2');
+  });
+
+  it('serves what is younger than an invalidation may be late', async () => {
+    const clock = new FakeClock();
+    const store = keyvDouble();
+    const cache = new LlmCache({ stores: [memoryStore(), store], maxInvalidationDelay: '5s' }, clock);
+    let calls = 0;
+    const ask = (): Promise<string> => cache.wrap({ name: 'n', input: 1 }, () => `answer ${++calls}`);
+    store.get = () => Promise.reject(new Error('ECONNREFUSED'));
+    store.set = () => Promise.reject(new Error('ECONNREFUSED'));
     expect(await ask()).toBe('answer 1');
+    clock.advance('4s');
+    expect(await ask()).toBe('answer 1');
+    clock.advance('1s');
+    expect(await ask()).toBe('answer 2');
+    expect(await ask()).toBe('answer 2');
   });
 });
 
@@ -109,13 +127,13 @@ describe('a version that falls out of memory while it is read', () => {
       },
       set: async (group: string, version: string) => void data.set(group, version),
     });
-    const versions = GroupVersions.of(tier, clock);
+    const versions = GroupVersions.of(tier, clock, 5_000, 100);
     await versions.snapshot(['g']);
     clock.advance('6s');
     slow = true;
     const reading = versions.snapshot(['g']) as Promise<Versions>;
     await settle();
-    void versions.bump(Array.from({ length: 100_001 }, (_, index) => `other ${index}`));
+    void versions.bump(Array.from({ length: 101 }, (_, index) => `other ${index}`));
     release!();
     expect((await reading)[0]![1]).toBe(data.get('g'));
   });
@@ -130,12 +148,12 @@ describe('an unconfirmed bump that falls out of memory', () => {
       data.set(group, version);
     };
     const tier = tierDouble({ get: async (group: string) => data.get(group), set });
-    const versions = GroupVersions.of(tier, new FakeClock());
+    const versions = GroupVersions.of(tier, new FakeClock(), 5_000, 100);
     const old = await versions.snapshot(['g']);
     down = true;
     await versions.bump(['g']).catch(() => undefined);
-    await versions.bump(Array.from({ length: 100_001 }, (_, index) => `other ${index}`)).catch(() => undefined);
-    expect(await versions.areCurrent(old)).toBe(false);
+    await versions.bump(Array.from({ length: 101 }, (_, index) => `other ${index}`)).catch(() => undefined);
+    expect(await versions.check(old)).toBe('outdated');
   });
 });
 

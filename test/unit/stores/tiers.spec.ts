@@ -212,14 +212,14 @@ describe('tiers', () => {
     it('copies an entry to the faster tiers with the lifetime it has left, and to no other', async () => {
       const remote = new TierDouble('remote');
       tiers = tiersOf(memory, disk, remote);
-      tiers.promote('k', 'text', 700, 1);
+      tiers.promote('k', 'text', 700, 1, tiers.removals);
       await settle();
       expect([memory.log, disk.log, remote.log]).toEqual([['set k 700'], [], []]);
     });
 
     it('that fails is nobody’s problem', async () => {
       memory.failing.set('set', 'failed');
-      tiers.promote('k', 'text', 1, 1);
+      tiers.promote('k', 'text', 1, 1, tiers.removals);
       await settle(); // an unhandled rejection would fail the test run
       expect(memory.data.size).toBe(0);
     });
