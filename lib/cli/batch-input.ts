@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { isRecord } from '../core/check-options.js';
+import { parseJson } from '../core/json.js';
 import type { BatchLine } from '../llm/batch/batch-options.js';
 import { linesOf, type Line } from './line-reader.js';
 
@@ -31,7 +32,7 @@ function requestOf({ bytes }: Line): BatchLine | string | undefined {
 function parse(json: string): BatchLine | string {
   let line: unknown;
   try {
-    line = JSON.parse(json);
+    line = parseJson(json);
   } catch {
     return 'not JSON';
   }

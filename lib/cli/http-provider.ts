@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRecord } from '../core/check-options.js';
+import { parseJson } from '../core/json.js';
 import { ConnectionError, ServerError } from './server-error.js';
 import type { ChatRequest, ChatResponse, LlmProvider } from '../llm/chat.js';
 import { endpointOf } from '../llm/providers/endpoint.js';
@@ -93,7 +94,7 @@ function isErrorStatus(code: unknown): code is number {
 
 function jsonIn(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { isRecord } from '../core/check-options.js';
+import { parseJson } from '../core/json.js';
 import { listOf, recordOf } from './answer-parts.js';
 import type { StreamShape } from './streamed-answer.js';
 
@@ -55,7 +56,7 @@ function addDelta(block: Block, delta: Fields): void {
 function contentOf({ fields, json }: Block): Fields {
   if (json === '') return fields;
   try {
-    return { ...fields, input: JSON.parse(json) as unknown };
+    return { ...fields, input: parseJson(json) };
   } catch {
     return { ...fields, input: json };
   }

@@ -1,4 +1,5 @@
 import { isRecord } from '../core/check-options.js';
+import { parseJson } from '../core/json.js';
 
 /** How a stream of server-sent events starts: a field, or a comment. */
 const START = /^\uFEFF?\s*(?:(?:data|event|id|retry):|:)/;
@@ -18,7 +19,7 @@ function dataOf(event: string): string {
 export function objectIn(text: string): Record<string, unknown> | undefined {
   if (!text.trimStart().startsWith('{')) return undefined;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     return isRecord(value) ? value : undefined;
   } catch {
     return undefined;

@@ -88,18 +88,21 @@ class Writer {
 
   private writeObject(value: object): string {
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === null) return this.tag('null-prototype', this.writeFields(value));
-    if (isPlainPrototype(prototype as object)) {
-      const json = this.writeFields(value);
-      return Object.hasOwn(value, '$') ? this.tag('escaped', json) : json;
-    }
+    if (prototype === null) return this.writeFields(value, 'null-prototype');
+    if (isPlainPrototype(prototype as object)) return this.writeFields(value);
     return this.writeBuiltIn(value) ?? this.writeInstance(value);
   }
 
-  private writeFields(value: object): string {
+  private writeFields(value: object, type = Object.hasOwn(value, '$') ? 'escaped' : undefined): string {
     refuseSymbolKeys(value);
-    const fields = Object.entries(value).map(([key, field]) => `${JSON.stringify(key)}:${this.write(field)}`);
-    return `{${fields.join(',')}}`;
+    const fields = Object.entries(value).map(([name, field]) => [JSON.stringify(name), this.write(field)] as const);
+    // `JSON.parse` may read a name with an escape as another one: see `parseJson`. As text in a list it is safe.
+    if (fields.some(([name]) => name.includes('\\'))) {
+      const list = `[${fields.map((field) => `[${field.join(',')}]`).join(',')}]`;
+      return type === 'null-prototype' ? this.tag('fields', list, `"${type}"`) : this.tag('fields', list);
+    }
+    const json = `{${fields.map((field) => field.join(':')).join(',')}}`;
+    return type === undefined ? json : this.tag(type, json);
   }
 
   private writeBuiltIn(value: object): string | undefined {
@@ -205,6 +208,10 @@ function untag([type, content, second, third]: [string, ...unknown[]]): unknown 
       return reviveFields(content as object);
     case 'null-prototype':
       return Object.setPrototypeOf(reviveFields(content as object), null);
+    case 'fields': {
+      const object = Object.fromEntries(revive(content) as Array<[string, unknown]>);
+      return second === 'null-prototype' ? Object.setPrototypeOf(object, null) : object;
+    }
     case 'date':
       return new Date(revive(content) as number);
     case 'map':

@@ -8,6 +8,13 @@ const encode = (value: unknown): string => encodeValue(value, { flatten: false }
 const roundTrip = (value: unknown): unknown => decodeValue(encode(value));
 
 describe('value codec', () => {
+  // V8 of Node 24 reads the second as the first where it trusts `JSON.parse` with such names.
+  it.each(['"', '\n', '\u0000'])('gives back the field name %j after one with a backslash was read', (name) => {
+    expect(Object.keys(roundTrip({ before: 1, '\\': 2 }) as object)).toEqual(['before', '\\']);
+    JSON.parse('{"before":1,"\\\\":2}');
+    expect(Object.keys(roundTrip({ before: 1, [name]: 2 }) as object)).toEqual(['before', name]);
+  });
+
   it.each<[value: unknown, payload: string]>([
     ['x', 'j"x"'],
     [1.5, 'j1.5'],
@@ -20,6 +27,8 @@ describe('value codec', () => {
     [Number.NaN, 't{"$":["number","NaN"]}'],
     [12n, 't{"$":["bigint","12"]}'],
     [{ $: 1 }, 't{"$":["escaped",{"$":1}]}'],
+    [{ 'a"': 1, $: [] }, 't{"$":["fields",[["a\\"",1],["$",[]]]]}'],
+    [Object.assign(Object.create(null) as object, { '\n': -0 }), 't{"$":["fields",[["\\n",{"$":["number","-0"]}]],"null-prototype"]}'],
     [new Date(5), 't{"$":["date",5]}'],
     [new Map([['a', 1]]), 't{"$":["map",[["a",1]]]}'],
     [new Set(['a']), 't{"$":["set",["a"]]}'],
