@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { LlmCacheStoreError } from '../core/errors.js';
 import type { HeldEntry } from './own-store.js';
 import type { Tier } from './tier.js';
+import { newVersion } from './version-source.js';
 
 /** Answers on their way to slow stores: enough for a burst, bounded for a store that never answers. */
 const MAX_UNSETTLED_WRITES = 1_000;
@@ -35,6 +36,11 @@ export class Tiers {
   private removed: LRUCache<string, Removal> | undefined;
   /** Changes whenever entries are let go of: what the shared store was asked for before may be one of them. */
   removals = 0;
+  /**
+   * Joins the keys in tiers of this process that lie before a shared store: what they have from before this process, or
+   * from before it missed a removal elsewhere, may have been removed, and is never looked at again.
+   */
+  private epoch = newVersion();
 
   constructor(readonly all: readonly Tier[]) {}
 
@@ -62,7 +68,8 @@ export class Tiers {
     const id = `${index} ${key}`;
     const running = this.reads.get(id);
     if (running !== undefined) return running.result;
-    return this.share(id, this.all[index]!.get(key));
+    const tier = this.all[index]!;
+    return this.share(id, tier.get(this.keyIn(tier, key)));
   }
 
   private share(id: string, reading: Promise<unknown>): Promise<unknown> {
@@ -87,7 +94,8 @@ export class Tiers {
   private readManyFrom(index: number, keys: readonly string[]): void {
     const free = keys.filter((key) => !this.reads.has(`${index} ${key}`));
     if (index >= this.all.length || free.length < 2) return;
-    const texts = this.all[index]!.getMany(free).catch((): unknown[] => []); // the tier has told its listener
+    const tier = this.all[index]!;
+    const texts = tier.getMany(free.map((key) => this.keyIn(tier, key))).catch((): unknown[] => []); // the tier has told its listener
     // Before the single reads hear of it, so that they find the next tier's read under way.
     void texts.then((found) => this.readManyFrom(index + 1, free.filter((_, place) => found[place] === undefined)));
     for (const [place, key] of free.entries()) void this.share(`${index} ${key}`, texts.then((found) => found[place]));
@@ -106,7 +114,7 @@ export class Tiers {
       if (read !== undefined) read.instead = { text };
     }
     const write = (tier: Tier): Promise<void> =>
-      lease === undefined || tier !== this.last ? tier.set(key, text, ttlMs) : tier.commit(key, text, ttlMs, lease);
+      lease === undefined || tier !== this.last ? tier.set(this.keyIn(tier, key), text, ttlMs) : tier.commit(key, text, ttlMs, lease);
     const written = this.writeAfter(this.writes.get(key), () => this.all.map(write));
     this.writes.set(key, written);
     const results = await written;
@@ -134,7 +142,7 @@ export class Tiers {
   promote(key: string, text: string, ttlMs: number | undefined, foundIn: number, removals: number): void {
     if (removals !== this.removals) return;
     // A tier that fails says so to its listener.
-    for (const tier of this.all.slice(0, foundIn)) tier.set(key, text, ttlMs).catch(() => undefined);
+    for (const tier of this.all.slice(0, foundIn)) tier.set(this.keyIn(tier, key), text, ttlMs).catch(() => undefined);
   }
 
   /** Removes an entry everywhere; resolves to the tiers that did not confirm, and why. */
@@ -142,7 +150,7 @@ export class Tiers {
     this.forget(key);
     await this.writes.get(key);
     this.unsettled.delete(key);
-    const results = await Promise.allSettled(this.all.map((tier) => tier.delete(key)));
+    const results = await Promise.allSettled(this.all.map((tier) => tier.delete(this.keyIn(tier, key))));
     return results.flatMap((result, index) =>
       result.status === 'rejected' ? [{ tier: this.all[index]!.name, error: result.reason as LlmCacheStoreError }] : [],
     );
@@ -176,7 +184,7 @@ export class Tiers {
       if (read !== undefined) read.instead = { text: undefined };
       tier.forget(key);
     }
-    const slow = this.all.slice(0, -1).filter((tier) => !tier.isSynchronous);
+    const slow = this.all.filter((tier) => this.isBeforeShared(tier));
     if (slow.length > 0) void this.deleteFrom(slow, key);
   }
 
@@ -184,7 +192,7 @@ export class Tiers {
   private async deleteFrom(tiers: readonly Tier[], key: string): Promise<void> {
     const removal = {};
     this.rememberRemoved(key, removal);
-    const results = await Promise.allSettled(tiers.map((tier) => tier.delete(key)));
+    const results = await Promise.allSettled(tiers.map((tier) => tier.delete(this.keyIn(tier, key))));
     if (results.every(({ status }) => status === 'fulfilled') && this.removed?.get(key) === removal) this.removed.delete(key);
   }
 
@@ -194,6 +202,16 @@ export class Tiers {
     for (const key of this.unsettled.keys()) if (key.startsWith(prefix)) this.unsettled.delete(key);
     for (const read of this.reads.values()) read.instead = { text: undefined };
     for (const tier of this.all) tier.forget(prefix);
+    this.epoch = newVersion();
+  }
+
+  private keyIn(tier: Tier, key: string): string {
+    return this.isBeforeShared(tier) ? `${key}:${this.epoch}` : key;
+  }
+
+  /** Whether it is neither memory nor the store that others remove entries from. */
+  private isBeforeShared(tier: Tier): boolean {
+    return this.last.isCoordinated && tier !== this.last && !tier.isSynchronous;
   }
 
   /** Whether a text found for a key is from before its removal: a store may have failed to delete it, or a late write brought it back. */

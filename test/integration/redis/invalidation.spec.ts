@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '@keyv/redis';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type CacheOutcome, type InvalidationTarget, LlmCache, memoryStore } from 'nestjs-llm-cache';
 import { redisStore } from '../../../lib/stores/redis/index.js';
 import { sqliteStore } from '../../../lib/stores/sqlite/index.js';
@@ -29,7 +29,8 @@ describeWithServers('invalidation between processes', () => {
     admin.destroy();
     await server.stop();
   });
-  afterEach(() => Promise.all(caches.splice(0).map((cache) => cache.close())));
+  const closeAll = (): Promise<unknown> => Promise.all(caches.splice(0).map((cache) => cache.close()));
+  afterEach(closeAll);
 
   const command = (...args: string[]): Promise<unknown> => admin.sendCommand(args);
   const subscribers = async (): Promise<number> => ((await command('PUBSUB', 'NUMSUB', `${namespace}:messages`)) as [string, number])[1];
@@ -153,20 +154,52 @@ describeWithServers('invalidation between processes', () => {
     expect(await ask(there)).toBe('new');
   });
 
-  it('by key reaches what another process keeps in a file', async () => {
-    const [here] = await pair();
-    const folder = mkdtempSync(join(tmpdir(), 'llm-cache-'));
-    const there = new LlmCache({ stores: [sqliteStore({ path: join(folder, 'cache.db') }), redisStore({ url: server.url, namespace })] });
-    try {
+  describe('of a process that keeps a file in front', () => {
+    let folder: string;
+    beforeEach(() => {
+      folder = mkdtempSync(join(tmpdir(), 'llm-cache-'));
+    });
+    afterEach(async () => {
+      await closeAll();
+      rmSync(folder, { recursive: true });
+    });
+
+    const processWithFile = (): LlmCache => {
+      const cache = new LlmCache({ stores: [sqliteStore({ path: join(folder, 'cache.db') }), redisStore({ url: server.url, namespace })] });
+      caches.push(cache);
+      return cache;
+    };
+
+    it('a removal by key reaches the file', async () => {
+      const [here] = await pair();
+      const there = processWithFile();
       expect(await ask(there)).toBe('old');
+      expect(await ask(there)).toBe('old');
+      expect(there.stats().tiers).toMatchObject([{ hits: 1 }, { hits: 1 }]);
       await until(async () => (await subscribers()) === 3);
       await here.invalidate({ key: parts });
       await until(async () => (await ask(there)) === 'new');
       expect(await here.wrap(parts, () => 'never', options)).toBe('new');
-    } finally {
-      await there.close();
-      rmSync(folder, { recursive: true });
-    }
+    });
+
+    it('one whose message was lost does too', async () => {
+      const [here] = await pair();
+      const there = processWithFile();
+      expect(await ask(there)).toBe('old');
+      await until(async () => (await subscribers()) === 3);
+      await command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await here.invalidate({ key: parts });
+      await until(async () => (await ask(there)) === 'new');
+    });
+
+    it('one from while the process was down does too', async () => {
+      const [here] = await pair();
+      const before = processWithFile();
+      expect(await ask(before)).toBe('old');
+      await before.close();
+      await here.invalidate({ key: parts });
+      expect(await ask(processWithFile())).toBe('new');
+    });
   });
 
   it('a lost message delays it by no more than the bound', async () => {
