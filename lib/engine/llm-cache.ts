@@ -84,9 +84,9 @@ export class LlmCache {
     const flights = new SingleFlight<Landing, Passenger>();
     this.turns = new Turns(settings, clock, this.reader, this.tiers.last);
     const calls = new UpstreamCalls(flights, settings, clock, ledger, versions, writer, throttle, this.turns);
-    this.upstream = new Upstream(flights, settings, clock, versions, calls, this.outcomes);
-    this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
     this.work = new WorkUnderWay(() => this.tiers.close(settings.storeTimeoutMs));
+    this.upstream = new Upstream(flights, settings, clock, versions, calls, this.outcomes, this.work.track);
+    this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
     this.stale = new StaleAnswers(clock, this.reader, this.outcomes, throttle, this.upstream, this.streams, this.work.track);
     this.steps = new CallSteps(clock, this.asking, this.tiers, this.reader, this.outcomes, this.upstream, versions, this.start.bind(this), this.work.track);
     this.invalidation = new Invalidation(settings, this.tiers, versions, this.upstream);

@@ -34,6 +34,8 @@ export class Upstream {
     private readonly versions: GroupVersions,
     private readonly calls: UpstreamCalls,
     private readonly outcomes: Outcomes,
+    /** An upstream call needs the stores to its end, though its callers may have left, or read its stream meanwhile. */
+    private readonly track: <T>(work: Promise<T>) => Promise<T>,
   ) {}
 
   /** Joins the flight under way, or starts one. */
@@ -125,7 +127,7 @@ export class Upstream {
   async lead(call: Call, produce: Produce, { turn = 'wait', onStart }: Lead = {}): Promise<unknown> {
     const flight = this.flights.start(call.key!, this.passenger(call), (own) => {
       onStart?.(own);
-      return this.calls.fly(own, call, produce, turn);
+      return this.track(this.calls.fly(own, call, produce, turn));
     });
     try {
       const landing = (await this.waitFor(flight, call)) as Landing;
@@ -145,7 +147,7 @@ export class Upstream {
     if (this.flights.get(call.key!) !== undefined) return undefined;
     const flight = this.flights.start(call.key!, this.passenger(call), (own) => {
       aboard(own);
-      return this.calls.fly(own, call, produce, 'wait');
+      return this.track(this.calls.fly(own, call, produce, 'wait'));
     });
     return flight.landing;
   }
@@ -220,7 +222,7 @@ export class Upstream {
   /** Runs a call beside the cache. */
   async alone(call: Call, produce: Produce, reason: string): Promise<unknown> {
     try {
-      const value = await this.calls.alone(call, produce);
+      const value = await this.track(this.calls.alone(call, produce));
       this.outcomes.bypass(call, reason);
       return value;
     } catch (error) {

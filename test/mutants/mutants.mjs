@@ -1295,6 +1295,13 @@ export const mutants = [
     to: '',
     noticedBy: ['integration/redis/turns'],
   },
+  {
+    name: 'redis: an upstream call that outlives its app opens the store again for good',
+    file: 'engine/upstream.ts',
+    from: 'return this.track(this.calls.fly(own, call, produce, turn));',
+    to: 'return this.calls.fly(own, call, produce, turn);',
+    noticedBy: ['integration/redis/closing'],
+  },
   // --- turns that are given up early
   {
     name: 'after an invalidation callers wait for an older call of this process',
