@@ -48,6 +48,7 @@ export class Fleet {
     return this.#present.reduce((sum, { outstanding }) => sum + outstanding.size, 0);
   }
 
+  /** @returns the number of the call, or of the first of a batch */
   ask({ worker, questions, way, control, abortAfterMs }) {
     const member = this.#present[worker];
     const { number: life, version } = member.life;
@@ -59,13 +60,16 @@ export class Fleet {
     }
     const [{ scope, names }] = questions;
     member.child.send({ kind: 'ask', id, questions: questions.map(({ upstream }) => upstream), way, scope, name: names[0], control, abortAfterMs }, ignore);
+    return id;
   }
 
+  /** @returns its number */
   invalidate(worker, target) {
     const { child, life } = this.#present[worker];
     const id = this.record.invalidations.length;
     this.record.invalidations.push({ id, life: life.number, worker, version: life.version, target, sentAt: now(), calledAt: undefined, at: undefined, error: undefined });
     child.send({ kind: 'invalidate', id, target, scope: target.keyScope }, ignore);
+    return id;
   }
 
   setClock(worker, ms) {
@@ -92,6 +96,10 @@ export class Fleet {
 
   versionOf(worker) {
     return this.#present[worker].life.version;
+  }
+
+  pidOf(worker) {
+    return this.#present[worker].life.pid;
   }
 
   async kill(worker) {

@@ -155,9 +155,9 @@ function isExcused({ invalidations, troubles }, topic, stored, probe) {
   return invalidations.get(topic).some(({ calledAt, overAt }) => calledAt < probe.at && overAt > stored.answer.beganAt);
 }
 
-/** Who could not get a lease stores without one. */
+/** Who could not get a lease stores without one, and who stood still goes on with what it was reading. */
 function isOldExcused({ upstream, troubles, questions }, topic, newest, found) {
   if (questions.get(topic).question.kind === 'nested' || troubles.restarted(newest.answer.beganAt, found.at)) return true;
   const old = upstream.get(topic)?.find(({ seq }) => seq === found.answer.seq);
-  return old === undefined || troubles.ofRedis(old.beganAt - BOUND_MS, old.beganAt);
+  return old === undefined || troubles.ofLife(old.life, old.beganAt - BOUND_MS, old.beganAt) || troubles.ofLife(found.life, found.askedAt, found.at);
 }

@@ -1,4 +1,5 @@
 // What goes wrong, and when: decided by the seed before the run, so that a seed can be replayed.
+import { LATE_QUESTIONS } from './late-answers.mjs';
 import { Random } from './random.mjs';
 import { WORKERS } from './settings.mjs';
 
@@ -8,8 +9,10 @@ const FIRST_FAULT_MS = 1_500;
 const CALM_MS = 6_000;
 const REDIS_FAULT_EVERY_MS = [3_500, 6_500];
 const WORKER_FAULT_EVERY_MS = [700, 1_700];
+const LATE_ANSWER_EVERY_MS = [900, 1_700];
 const REDIS_FAULTS = ['redis restart', 'redis freeze', 'messages cut'];
 const WORKER_FAULTS = ['kill', 'stop', 'stop', 'release', 'clock', 'clock'];
+const LATE_ANSWERS = ['late, removed', 'late, removed', 'late, overtaken'];
 
 /**
  * @typedef {object} Fault
@@ -18,6 +21,7 @@ const WORKER_FAULTS = ['kill', 'stop', 'stop', 'release', 'clock', 'clock'];
  * @property {number} [worker]
  * @property {number} [forMs] how long it lasts
  * @property {number} [offMs] of a clock
+ * @property {number} [question] of those whose answer may come late
  */
 
 /** @returns {Fault[]} in their order */
@@ -26,7 +30,12 @@ export function planOf(seed, seconds) {
   const endMs = seconds * 1_000 - CALM_MS;
   const redis = schedule(random, endMs, REDIS_FAULT_EVERY_MS, REDIS_FAULTS, (what) => ({ what, forMs: Math.round(lengthOf(random, what)) }));
   const workers = schedule(random, endMs, WORKER_FAULT_EVERY_MS, WORKER_FAULTS, (what) => workerFault(random, what));
-  return [...redis, ...workers].sort((one, other) => one.atMs - other.atMs);
+  const late = schedule(random, endMs, LATE_ANSWER_EVERY_MS, LATE_ANSWERS, (what) => ({
+    what,
+    worker: Math.floor(random.between(0, WORKERS)),
+    question: Math.floor(random.between(0, LATE_QUESTIONS.length)),
+  }));
+  return [...redis, ...workers, ...late].sort((one, other) => one.atMs - other.atMs);
 }
 
 /** Each deck is dealt whole before it is shuffled again, so that a short run has every kind. */

@@ -9,7 +9,7 @@ const PANELS = [
 const HEIGHT = 720;
 const COLOURS = { calls: '#8a9ba8', hits: '#2e8b57', upstream: '#c0562b', violation: '#d00000' };
 const WORKER_COLOURS = ['#1f5fa8', '#a85f1f', '#5fa81f', '#8a1fa8'];
-const FAULT_COLOURS = { 'redis restart': '#d00000', 'redis freeze': '#e08000', 'messages cut': '#b8a000', kill: '#7a0026', stop: '#5a5aa0', release: '#208080', clock: '#9a9a9a' };
+const FAULT_COLOURS = { 'redis restart': '#d00000', 'redis freeze': '#e08000', 'messages cut': '#b8a000', kill: '#7a0026', stop: '#5a5aa0', release: '#208080', clock: '#9a9a9a', 'late, removed': '#5a5aa0', 'late, overtaken': '#c0c0e0' };
 
 export function plotOf(record, { violations }) {
   const { startedAt, endedAt, seed, lives } = record;

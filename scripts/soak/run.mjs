@@ -51,7 +51,7 @@ setTimeout(() => {
   console.error(`soak: no end; outstanding ${fleet.outstanding}, under way ${JSON.stringify(record.faults.filter(({ until }) => until === undefined))}`);
   process.exit(1);
 }, (seconds + ENDS_WITHIN_S) * 1_000).unref();
-const faults = new Strikes(fleet, redis).all(planOf(seed, seconds));
+const faults = new Strikes(fleet, redis, upstream).all(planOf(seed, seconds));
 await askAndInvalidate();
 await faults;
 await drained();

@@ -1,12 +1,14 @@
 // The faults of a plan, as they happen.
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LateAnswers } from './late-answers.mjs';
 import { now } from './skewed-clock.mjs';
 
 export class Strikes {
-  constructor(fleet, redis) {
+  constructor(fleet, redis, upstream) {
     this.fleet = fleet;
     this.redis = redis;
+    this.lateAnswers = new LateAnswers(fleet, upstream);
   }
 
   /** Resolves once the last is over. */
@@ -52,6 +54,8 @@ export class Strikes {
       await this.fleet.kill(worker);
       return () => this.fleet.start(worker, this.fleet.versionOf(worker), 0);
     },
+    'late, removed': (fault) => this.lateAnswers.removed(fault),
+    'late, overtaken': (fault) => this.lateAnswers.overtaken(fault),
     /** A deployment: closed, and started with another version. */
     release: async ({ worker }) => {
       await this.fleet.close(worker);

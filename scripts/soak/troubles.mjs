@@ -5,6 +5,7 @@ import { RECOVERY_MS } from './settings.mjs';
 const MARGIN_MS = 300;
 /** Between two looks of a worker that runs freely, and during one. */
 const HEALTHY_GAP_MS = 600;
+const FREEZES = new Set(['stop', 'late, removed']);
 const REDIS_FAULTS = new Set(['redis restart', 'redis freeze', 'messages cut']);
 
 export class Troubles {
@@ -32,11 +33,6 @@ export class Troubles {
     return this.#of.get(this.record.lives[life].worker).filter((trouble) => trouble.from <= until && trouble.until >= from);
   }
 
-  /** Whether any worker was. */
-  ofRedis(from, until) {
-    return this.record.faults.some((fault) => REDIS_FAULTS.has(fault.what) && fault.from - MARGIN_MS <= until && fault.until + RECOVERY_MS >= from);
-  }
-
   /** Whether Redis lost what it held. */
   restarted(from, until) {
     return this.restarts(from, until) > 0;
@@ -60,7 +56,7 @@ export class Troubles {
   #health;
 
   #suffer(fault, workers) {
-    if (fault.what === 'stop') this.#add(fault.worker, fault.from, fault.until);
+    if (FREEZES.has(fault.what)) this.#add(fault.worker, fault.from, fault.until);
     if (!REDIS_FAULTS.has(fault.what)) return;
     for (const worker of workers) {
       const wellAt = this.#add(worker, fault.from, fault.until);

@@ -12,6 +12,7 @@ const FAILING = 0.01;
 export class Upstream {
   /** Every call that came. */
   calls = [];
+  #held = [];
   #server = createServer((request, response) => void this.#answer(request, response).catch(() => response.destroy()));
 
   constructor(random, now) {
@@ -28,6 +29,14 @@ export class Upstream {
     return this;
   }
 
+  /** Has the answer to the next such call wait until it is let go of. */
+  hold(isMeant) {
+    const held = { isMeant, call: undefined, letGo: undefined };
+    held.wait = new Promise((resolve) => (held.letGo = resolve));
+    this.#held.push(held);
+    return held;
+  }
+
   stop() {
     this.#server.close();
     this.#server.closeAllConnections();
@@ -39,6 +48,7 @@ export class Upstream {
     const asked = JSON.parse(body);
     const call = { ...asked, seq: this.calls.length + 1, at: this.now(), status: 'running', endedAt: undefined };
     this.calls.push(call);
+    const held = this.#heldBy(call);
     response.once('close', () => {
       call.endedAt = this.now();
       if (call.status === 'running') call.status = 'aborted';
@@ -49,9 +59,10 @@ export class Upstream {
     const { seq, question, scope, version, beganAt } = call;
     const text = status === 200 ? JSON.stringify({ seq, question, scope, version, beganAt }) : `status ${status}`;
     if (status !== 200) response.statusCode = status;
+    await held?.wait;
     const pieces = asked.inPieces ? [text.slice(0, 10), text.slice(10, 30), text.slice(30)] : [text];
     for (const [index, piece] of pieces.entries()) {
-      await sleep(takesMs / pieces.length);
+      if (held === undefined) await sleep(takesMs / pieces.length);
       if (response.destroyed) return;
       if (index < pieces.length - 1) response.write(piece);
       else {
@@ -59,5 +70,13 @@ export class Upstream {
         response.end(piece);
       }
     }
+  }
+
+  #heldBy(call) {
+    const held = this.#held.find(({ isMeant }) => isMeant(call));
+    if (held === undefined) return undefined;
+    this.#held.splice(this.#held.indexOf(held), 1);
+    held.call = call;
+    return held;
   }
 }
