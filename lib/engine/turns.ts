@@ -84,7 +84,7 @@ export class Turns {
   /** Gives every turn up, and has nobody wait. */
   close(): void {
     this.stopListening();
-    for (const lease of this.held) lease.end();
+    for (const lease of this.held) lease.end(NOT_AWAITED);
     this.bells.ringAll();
   }
 

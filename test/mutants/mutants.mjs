@@ -1291,7 +1291,7 @@ export const mutants = [
   {
     name: 'turns: a closed app keeps its turns',
     file: 'engine/turns.ts',
-    from: 'for (const lease of this.held) lease.end();',
+    from: 'for (const lease of this.held) lease.end(NOT_AWAITED);',
     to: '',
     noticedBy: ['integration/redis/turns'],
   },
@@ -1301,6 +1301,13 @@ export const mutants = [
     from: 'return this.track(this.calls.fly(own, call, produce, turn));',
     to: 'return this.calls.fly(own, call, produce, turn);',
     noticedBy: ['integration/redis/closing'],
+  },
+  {
+    name: 'turns: after an app was closed all who waited for it ask',
+    file: 'engine/turns.ts',
+    from: 'for (const lease of this.held) lease.end(NOT_AWAITED);',
+    to: 'for (const lease of this.held) lease.end();',
+    noticedBy: ['integration/redis/turns'],
   },
   // --- turns that are given up early
   {

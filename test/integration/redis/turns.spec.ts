@@ -420,6 +420,26 @@ describeWithServers('one upstream call for all processes', () => {
     expect(one.asked + other.asked).toBe(2);
   });
 
+  it('after the app of a leader was closed one of those who wait asks', async () => {
+    const [one, other, third] = [process(), process(), process()];
+    const late = deferred<string>();
+    const upstream = deferred<string>();
+    const first = one.ask(() => late.promise);
+    await until(async () => (await holder()) !== '');
+    const rest = [other, third].map(({ ask }) => ask(() => upstream.promise));
+    await until(() => [other, third].every(({ cache }) => isWaiting(cache)));
+    await somebodyWaits();
+    await settled();
+    await one.cache.close();
+    await until(() => other.asked + third.asked > 0);
+    await somebodyWaits();
+    upstream.resolve('answer');
+    expect(await Promise.all(rest)).toEqual(['answer', 'answer']);
+    expect(other.asked + third.asked).toBe(1);
+    late.resolve('late');
+    expect(await first).toBe('late');
+  });
+
   it('a closed app gives its turns up', async () => {
     const [one, other] = [process(), process()];
     const upstream = deferred<string>();
