@@ -62,7 +62,7 @@ export interface RedisPlace extends RedisLogin {
   readonly namespace: string;
 }
 
-const URL_FORM = "a URL such as 'redis://localhost:6379' or 'rediss://user:password@host:6380/0'";
+const URL_FORM = "a URL such as 'redis://localhost:6379' or 'rediss://user:password@host:6380/0', without a query";
 
 const redisUrl: OptionRule = { accepts: URL_FORM, test: (value) => parseUrl(value) !== undefined, isSecret: true };
 
@@ -141,9 +141,11 @@ interface ParsedUrl extends RedisAddress {
 
 function parseUrl(text: unknown): ParsedUrl | undefined {
   try {
-    const { protocol, hostname, port, username, password, pathname } = new URL(text as string);
+    if (typeof text !== 'string') return undefined;
+    const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(text);
     const database = /^\/?(\d{0,9})$/.exec(pathname)?.[1];
-    if (!/^rediss?:$/.test(protocol) || hostname === '' || database === undefined) return undefined;
+    if (!/^rediss?:$/.test(protocol) || hostname === '' || port === '0' || database === undefined) return undefined;
+    if (search !== '' || hash !== '') return undefined; // some clients read options there
     return {
       host: decodeURIComponent(hostname).replace(/^\[(.+)\]$/, '$1'),
       port: port === '' ? 6379 : Number(port),
