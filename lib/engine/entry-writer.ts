@@ -14,6 +14,7 @@ import type { CallFrame } from './call-frame.js';
 import type { Settings } from './engine-options.js';
 import type { Landing } from './landing.js';
 import type { Lease } from './lease.js';
+import type { Permit } from './permit.js';
 
 /** Turns an answer into an entry and hands it to the stores. A failure is a reason, never an exception. */
 export class EntryWriter {
@@ -69,7 +70,7 @@ export class EntryWriter {
   }
 
   /** Why the answer was not stored; `undefined` when it was. Nothing waits before the tiers know of the entry. */
-  async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>, lease?: Lease): Promise<RefusalReason | undefined> {
+  async store(call: Call, payload: string, answer: Omit<Landing, 'stored' | 'refused' | 'payload' | 'value'>, lease?: Lease | Permit): Promise<RefusalReason | undefined> {
     if (this.settings.mode === 'off') return 'no-store'; // closed while the call ran
     if (Buffer.byteLength(payload) > this.settings.maxEntryBytes) return this.tooLarge(call);
     const nowMs = this.clock.now();

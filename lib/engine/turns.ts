@@ -9,6 +9,7 @@ import type { Call } from './call.js';
 import type { Settings } from './engine-options.js';
 import { isFresh, type EntryReader, type Found } from './entry-reader.js';
 import { Lease, NOT_AWAITED, UNSHARED } from './lease.js';
+import { Permit } from './permit.js';
 
 /**
  * What a flight does about flights of the same question in other processes: waits for them, overtakes them, since what
@@ -18,14 +19,16 @@ export type TurnTaking = 'wait' | 'overtake' | 'none';
 
 /** Whose turn it is to ask upstream. */
 export type Turn =
-  /** This process's; without a lease where the store has none to give, or where nobody has to wait for it. */
-  | { readonly kind: 'own'; readonly lease?: Lease }
+  /** This process's; with a permit where nobody has to wait for it, with nothing where the store has neither to give. */
+  | { readonly kind: 'own'; readonly lease?: Lease | Permit }
   /** Another process's, which has stored the answer. */
   | { readonly kind: 'answered'; readonly found: Found }
   /** Another process's, which has failed. */
   | { readonly kind: 'failed'; readonly error: LlmUpstreamError };
 
-export const OWN_TURN: Turn & { kind: 'own' } = { kind: 'own' };
+export type OwnTurn = Turn & { kind: 'own' };
+
+const OWN_TURN: OwnTurn = { kind: 'own' };
 
 /** A message may be lost: so often it is looked whether a lease has ended. */
 const LOOK_AGAIN_MS = 500;
@@ -52,6 +55,13 @@ export class Turns {
       : () => undefined;
   }
 
+  /** The turn of a call for which processes take none. What is computed for it is stored unless the entry is removed meanwhile. */
+  untaken({ key, control }: Call, taking: TurnTaking): OwnTurn | Promise<OwnTurn> {
+    if (!this.tier.isCoordinated) return OWN_TURN;
+    // One that has to start at once, or is hardly ever stored, does not ask: it is as if no removal was known.
+    return taking === 'none' || control.noStore ? { kind: 'own', lease: new Permit(this.clock, '') } : this.permitted(key!);
+  }
+
   /** Whether processes take turns for a call at all. What one of them will not store is nothing to wait for, nor is what one may not use. */
   areTaken({ control }: Call, taking: TurnTaking): boolean {
     return this.areOn && taking !== 'none' && !control.noStore && control.maxAge !== 0;
@@ -68,13 +78,13 @@ export class Turns {
       try {
         const { removals } = this.reader;
         const reply = await this.ask(call.key!, token, takesOver, waitedFor);
-        if (reply === undefined) return OWN_TURN; // where the store is out of reach, each process computes on its own
+        if (reply === undefined) return await this.permitted(call.key!); // where the store is out of reach, each process computes on its own
         if (reply.kind === 'granted') return await this.granted(call, signal, token, takesOver ? undefined : reply.text, removals);
-        if (reply.kind === 'failed') return failedTurn(reply.note);
+        if (reply.kind === 'failed') return failedTurn(reply.note) ?? (await this.permitted(call.key!));
         waitedFor = reply.holder;
         const found = await this.waited(call, signal, bell, Math.min(reply.leftMs + 1, givesUpAtMs - this.clock.monotonic()));
         if (found !== undefined) return { kind: 'answered', found };
-        if (this.clock.monotonic() >= givesUpAtMs || !this.areOn) return OWN_TURN;
+        if (this.clock.monotonic() >= givesUpAtMs || !this.areOn) return await this.permitted(call.key!);
       } finally {
         bell.remove();
       }
@@ -98,6 +108,13 @@ export class Turns {
     return this.tier.lease('set', key, (leases, place) => leases.take(place, request)).catch(() => undefined); // the tier has told its listener
   }
 
+  /** Asked before it is computed. Where the store cannot say, one that is remembered when the answer comes may be newer. */
+  private async permitted(key: string): Promise<OwnTurn> {
+    if (this.settings.mode === 'off') return OWN_TURN; // closed meanwhile: nothing is stored
+    const removal = await this.tier.lease('get', key, (leases, place) => leases.removal(place)).catch(() => '');
+    return { kind: 'own', lease: new Permit(this.clock, removal) };
+  }
+
   /** What is stored may have come between the look into the store and the lease. */
   private async granted(call: Call, signal: AbortSignal, token: string, text: string | undefined, removals: number): Promise<Turn> {
     const lease = new Lease(this.tier, this.clock, call.key!, token, this.settings.leaseMs, (over) => this.held.delete(over), signal);
@@ -117,8 +134,8 @@ export class Turns {
   }
 }
 
-/** Where the failure is not for others, each asks for itself, all at once. */
-function failedTurn(note: string): Turn {
+/** `undefined` where the failure is not for others: each asks for itself, all at once. */
+function failedTurn(note: string): Turn | undefined {
   const failure = note === UNSHARED ? undefined : readFailure(note);
-  return failure === undefined ? OWN_TURN : { kind: 'failed', error: new LlmUpstreamError(failure) };
+  return failure && { kind: 'failed', error: new LlmUpstreamError(failure) };
 }

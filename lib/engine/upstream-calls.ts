@@ -17,7 +17,8 @@ import { examine, inspect } from './inspection.js';
 import { reasonNotToKeep, unique, versionsOf, type CacheFlight, type Landing, type Passenger } from './landing.js';
 import { NOT_AWAITED, type Lease } from './lease.js';
 import { NOT_A_PROMISE } from './outcomes.js';
-import { OWN_TURN, type Turns, type TurnTaking } from './turns.js';
+import type { Permit } from './permit.js';
+import type { Turns, TurnTaking } from './turns.js';
 import { untilAborted } from './until-aborted.js';
 
 /** Computes an answer. `elsewhere`: another process has; what is made of the answer is made of that one. */
@@ -26,7 +27,7 @@ export type Produce = (call: UpstreamCall & { elsewhere?: Found }) => unknown;
 /** One call of upstream: what is around it while it runs, and what becomes of its answer. */
 export class UpstreamCalls {
   private readonly frames = new WeakMap<CacheFlight, CallFrame>();
-  private readonly leases = new WeakMap<CacheFlight, Lease>();
+  private readonly leases = new WeakMap<CacheFlight, Lease | Permit>();
   private readonly failedElsewhere = new WeakSet<CacheFlight>();
 
   constructor(
@@ -61,7 +62,8 @@ export class UpstreamCalls {
     const [leader] = flight.passengers;
     // Taken before the call, so that an invalidation meanwhile shows. Where they are at hand the call starts at once.
     if (taking !== 'none' && leader!.versions instanceof Promise) await leader!.versions;
-    const turn = this.turns.areTaken(call, taking) ? await this.turns.take(call, flight.signal, taking) : OWN_TURN;
+    const taken = this.turns.areTaken(call, taking) ? this.turns.take(call, flight.signal, taking) : this.turns.untaken(call, taking);
+    const turn = taken instanceof Promise ? await taken : taken; // without a wait where it has to start at once
     if (turn.kind === 'failed') {
       this.failedElsewhere.add(flight);
       throw turn.error;
@@ -140,7 +142,7 @@ export class UpstreamCalls {
     }
   }
 
-  private async land(flight: CacheFlight, frame: CallFrame, given: unknown, latencyMs: number, changed: boolean, lease?: Lease): Promise<Landing> {
+  private async land(flight: CacheFlight, frame: CallFrame, given: unknown, latencyMs: number, changed: boolean, lease?: Lease | Permit): Promise<Landing> {
     const { call } = flight.passengers[0]!;
     const keeper = flight.passengers.find((passenger) => !passenger.call.control.noStore)?.call;
     const { known } = frame;

@@ -73,10 +73,26 @@ export interface Leases {
   take(key: string, request: LeaseRequest): Promise<LeaseReply>;
   /** Whether it is still this one's. */
   extend(key: string, token: string, leaseMs: number): Promise<boolean>;
-  /** Stores the entry and gives the lease up, in one step; false, and nothing stored, when it was lost. */
+  /** The last removal of the entry, '' where none is remembered. Whoever has no lease asks before it computes. */
+  removal(key: string): Promise<string>;
+  /**
+   * Stores the entry and gives the lease up, in one step; false, and nothing stored, when it was lost.
+   * @param token of the lease; or {@link permitOf} the last removal: false when there was another one
+   */
   commit(key: string, token: string, text: string, ttlMs: number | undefined): Promise<boolean>;
   /** Gives it up without an entry. A note stays for a moment, for those who waited. */
   release(key: string, token: string, note?: string): Promise<void>;
   /** Removes the entry and the lease: what is being computed is not stored. */
   remove(key: string): Promise<void>;
+}
+
+/** How long a store remembers that an entry was removed. */
+export const REMOVAL_REMEMBERED_MS = 3_600_000;
+
+/** Of a permit to store without a lease. No token begins so. */
+export const PERMIT_MARK = '+';
+
+/** @param removal '' for none; `undefined` where it is not known any more, which permits nothing */
+export function permitOf(removal: string | undefined): string {
+  return PERMIT_MARK + (removal ?? PERMIT_MARK);
 }

@@ -189,10 +189,10 @@ export class Tier {
     return this.run(operation, () => run(this.open!.coordination!.leases, this.keyInAdapter(key)));
   }
 
-  /** {@link set}, where the lease of the key is still held. @throws LlmCacheStoreError of kind `fenced` where it was lost */
+  /** {@link set}, where the lease or permit of the key still counts. @throws LlmCacheStoreError of kind `fenced` where it does not */
   async commit(key: string, text: string, ttlMs: number | undefined, token: string): Promise<void> {
     if (await this.lease('set', key, (leases, place) => leases.commit(place, token, text, ttlMs))) return;
-    throw new LlmCacheStoreError('fenced', 'set refused: another process has taken the turn of this one');
+    throw new LlmCacheStoreError('fenced', 'set refused: another process has taken the turn of this one, or has removed the entry');
   }
 
   /** Where the store has no messages, there are none. @returns a function that ends it */

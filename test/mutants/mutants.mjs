@@ -1309,6 +1309,20 @@ export const mutants = [
     to: 'for (const lease of this.held) lease.end();',
     noticedBy: ['integration/redis/turns'],
   },
+  {
+    name: 'turns: what takes none is stored though it was removed meanwhile',
+    file: 'stores/redis/redis-leases.ts',
+    from: "if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end",
+    to: '',
+    noticedBy: ['integration/redis/turns'],
+  },
+  {
+    name: 'turns: what takes none does not look for earlier removals',
+    file: 'engine/turns.ts',
+    from: 'leases.removal(place)).catch',
+    to: "Promise.resolve(place && '')).catch",
+    noticedBy: ['integration/redis/turns'],
+  },
   // --- turns that are given up early
   {
     name: 'after an invalidation callers wait for an older call of this process',

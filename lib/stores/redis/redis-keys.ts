@@ -19,8 +19,17 @@ export class RedisKeys {
 
   /** Of the lease of a value: in the value's slot of a Cluster, as the braces say. A key may have some of its own. */
   ofLease(key: string): string {
+    return `${this.slotOf(key)}:lease`;
+  }
+
+  /** Of what tells when a value was removed last; there too. */
+  ofRemoval(key: string): string {
+    return `${this.slotOf(key)}:removed`;
+  }
+
+  private slotOf(key: string): string {
     const place = this.of(key);
-    return /^[^{]*\{[^}]+\}/.test(place) ? `${place}:lease` : `{${place}}:lease`;
+    return /^[^{]*\{[^}]+\}/.test(place) ? place : `{${place}}`;
   }
 
   /** The pattern of `SCAN` for all keys that begin so. */

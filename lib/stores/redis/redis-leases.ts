@@ -1,4 +1,5 @@
-import type { LeaseReply, LeaseRequest, Leases } from '../coordination.js';
+import { randomBytes } from 'node:crypto';
+import { PERMIT_MARK, REMOVAL_REMEMBERED_MS, type LeaseReply, type LeaseRequest, type Leases } from '../coordination.js';
 import { pack } from '../own-store.js';
 import type { RedisArgument } from './load-client.cjs';
 import type { RedisKeys } from './redis-keys.js';
@@ -56,6 +57,15 @@ redis.call('DEL', KEYS[1])
 tell(held, ARGV[4], ARGV[5])
 return 1`);
 
+/** KEYS value, its last removal; ARGV removal known, value, its lifetime in ms or ''. The lease of another is left alone. */
+const COMMIT_PERMITTED = new RedisScript(`
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
+if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1`);
+
+/** KEYS the last removal of a value. */
+const LAST_REMOVAL = new RedisScript("return redis.call('GET', KEYS[1]) or ''");
+
 /** KEYS lease; ARGV token, note or '', its lifetime in ms, channel, message. */
 const RELEASE = new RedisScript(`${HELD_BY}
 local held = heldBy(ARGV[1])
@@ -65,10 +75,11 @@ else redis.call('DEL', KEYS[1]) end
 tell(held, ARGV[4], ARGV[5])
 return 1`);
 
-/** KEYS lease, value; ARGV channel, message. */
+/** KEYS lease, value, its last removal; ARGV channel, message, this removal, for how many ms it is remembered. */
 const REMOVE = new RedisScript(`
 local held = redis.call('GET', KEYS[1])
 redis.call('UNLINK', KEYS[1], KEYS[2])
+redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 if held and string.sub(held, -1) == '*' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return 1`);
 
@@ -97,6 +108,10 @@ export class RedisLeases implements Leases {
     }
   }
 
+  async removal(key: string): Promise<string> {
+    return String(await this.run(LAST_REMOVAL, [this.keys.ofRemoval(key)], []));
+  }
+
   async extend(key: string, token: string, leaseMs: number): Promise<boolean> {
     return (await this.run(EXTEND, [this.keys.ofLease(key)], [token, String(Math.ceil(leaseMs))])) === 1;
   }
@@ -104,6 +119,10 @@ export class RedisLeases implements Leases {
   async commit(key: string, token: string, text: string, ttlMs: number | undefined): Promise<boolean> {
     const packed = encodeText(pack(text, ttlMs === undefined ? undefined : Date.now() + ttlMs));
     const lifetime = ttlMs === undefined ? '' : String(Math.max(1, Math.ceil(ttlMs)));
+    if (token.startsWith(PERMIT_MARK)) {
+      const places = [this.keys.of(key), this.keys.ofRemoval(key)] as const;
+      return (await this.run(COMMIT_PERMITTED, places, [token.slice(PERMIT_MARK.length), packed, lifetime])) === 1;
+    }
     return (await this.run(COMMIT, this.both(key), [token, packed, lifetime, this.keys.leaseChannel, key])) === 1;
   }
 
@@ -112,7 +131,8 @@ export class RedisLeases implements Leases {
   }
 
   async remove(key: string): Promise<void> {
-    await this.run(REMOVE, this.both(key), [this.keys.leaseChannel, key]);
+    const removal = randomBytes(9).toString('base64url');
+    await this.run(REMOVE, [...this.both(key), this.keys.ofRemoval(key)], [this.keys.leaseChannel, key, removal, String(REMOVAL_REMEMBERED_MS)]);
   }
 
   private both(key: string): [string, string] {

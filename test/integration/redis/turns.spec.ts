@@ -229,6 +229,53 @@ describeWithServers('one upstream call for all processes', () => {
     expect(await one.ask(() => 'newer')).toBe('new');
   });
 
+  it.each<[string, ConstructorParameters<typeof LlmCache>[0], CallOptions]>([
+    ['distributed: false', { singleFlight: { distributed: false } }, {}],
+    ['maxAge: 0', {}, { maxAge: 0 }],
+    ['a leader with noStore', {}, { noStore: true }],
+  ])('so it does where the call takes no turn: %s', async (_, options, control) => {
+    const [one, other] = [process({ maxInvalidationDelay: '10m', ...options }), process()];
+    const first = deferred<string>();
+    const leading = one.ask(() => first.promise, control);
+    await until(() => one.asked === 1);
+    const joining = control.noStore ? one.ask(() => 'never') : undefined;
+    await settled();
+    await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await other.cache.invalidate({ key: parts });
+    first.resolve('old');
+    expect(await Promise.all([leading, joining ?? 'old'])).toEqual(['old', 'old']);
+    expect(await other.ask(() => 'new')).toBe('new');
+    expect(await one.ask(() => 'newer')).toBe('new');
+  });
+
+  it('so it does where the turn of another process was not for others', async () => {
+    const [one, other, third] = [process(), process({ maxInvalidationDelay: '10m' }), process()];
+    const refused = deferred<string>();
+    const answer = deferred<string>();
+    const leading = one.ask(() => refused.promise);
+    await until(async () => (await holder()) !== '');
+    const following = other.ask(() => answer.promise);
+    await somebodyWaits();
+    refused.resolve('');
+    await leading;
+    await until(() => other.asked === 1);
+    await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await third.cache.invalidate({ key: parts });
+    answer.resolve('old');
+    expect(await following).toBe('old');
+    expect(other.last()).toMatchObject({ stored: false, reason: 'lease-lost' });
+    expect(await third.ask(() => 'new')).toBe('new');
+  });
+
+  it('what takes no turn is stored where the entry was removed before', async () => {
+    const one = process({ singleFlight: { distributed: false } });
+    await one.ask(() => 'old');
+    await process().cache.invalidate({ key: parts });
+    expect(await one.ask(() => 'new', { maxAge: 0 })).toBe('new');
+    expect(one.last()).toMatchObject({ stored: true });
+    expect(await process().ask(() => 'never')).toBe('new');
+  });
+
   it.each<[string, (cache: LlmCache) => Promise<void>]>([
     ['clear', (cache) => cache.clear()],
     ['invalidate by key', (cache) => cache.invalidate({ key: parts })],
