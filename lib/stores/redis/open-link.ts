@@ -32,7 +32,7 @@ async function masterOf(driver: RedisDriver, sentinel: RedisSentinelOptions, { t
     });
     await client.connect();
     const reply = (await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', sentinel.name])) as [string, string] | null;
-    if (reply === null) throw new Error('a sentinel does not know a master of the name in option "sentinel.name"');
+    if (reply === null) throw Object.assign(new Error('a sentinel does not know a master of the name in option "sentinel.name"'), { code: 'UNKNOWN_MASTER' });
     return { host: reply[0], port: Number(reply[1]) };
   };
   try {

@@ -4,6 +4,7 @@ import type { RedisArgument, RedisDriver } from './load-client.cjs';
 import { clientOpener, linkOpener } from './open-link.js';
 import { RedisConnection } from './redis-connection.js';
 import { increaseCounter, readCounter } from './redis-counters.js';
+import { withCode } from './redis-errors.js';
 import { RedisKeys } from './redis-keys.js';
 import { RedisLeases } from './redis-leases.js';
 import { ignoreOtherTypes, type RedisLink } from './redis-link.js';
@@ -181,7 +182,7 @@ export class RedisAdapter implements OwnStoreAdapter {
       const { message, name, cause } = error;
       if (link === this.connection.present && message.startsWith('READONLY')) this.connection.renew();
       // Why the connection was ended is behind it. No caller has aborted anything.
-      throw name === 'AbortError' ? (cause ?? error) : error;
+      throw withCode(name === 'AbortError' ? ((cause as Error | undefined) ?? error) : error);
     });
   }
 

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { withCode } from './redis-errors.js';
 import { CONNECT_TIMEOUT_MS, type OpenLink } from './redis-link.js';
 
 const SHORTEST_PAUSE_MS = 50;
@@ -168,5 +169,5 @@ async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
 
 /** Node leaves the message empty where it tried several addresses of a name. */
 function unreachable(cause: Error): Error {
-  return new Error(`no connection: ${cause.message || String((cause as { code?: unknown }).code)}`, { cause });
+  return withCode(new Error(`no connection: ${cause.message || String((cause as { code?: unknown }).code)}`, { cause }));
 }

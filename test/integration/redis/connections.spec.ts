@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createClient } from '@keyv/redis';
+import { createClient, type RedisClientType } from '@keyv/redis';
 import { LlmCache } from 'nestjs-llm-cache';
 import { makeCertificates, type Certificates } from '../../fixtures/redis/certificates.js';
 import { freePort, RedisServer } from '../../fixtures/redis/start-redis.js';
@@ -45,6 +45,25 @@ describeWithServers('the connection of redisStore', () => {
     await server.restart();
     await until(() => store.set('key', 'value').catch(() => false));
     expect([adapterOf(store).generation, recoveries]).toEqual([0, 1]);
+  });
+
+  it.each<[string, string, (admin: RedisClientType) => Promise<unknown>]>([
+    ['a server that is away', 'ECONNREFUSED', () => server.kill()],
+    ['a password that is missing', 'NOAUTH', (admin) => admin.configSet('requirepass', 'password')],
+    ['a command that is forbidden', 'NOPERM', (admin) => admin.sendCommand(['ACL', 'SETUSER', 'default', '-get', '-getrange'])],
+    ['a server that is full', 'OOM', (admin) => admin.configSet('maxmemory', '1')],
+  ])('has the warning say what is wrong, of %s', async (_, code, spoil) => {
+    const admin = createClient({ url: server.url });
+    admin.on('error', () => undefined);
+    await admin.connect();
+    await spoil(admin);
+    const cache = new LlmCache({ stores: open({ url: server.url }) });
+    const warnings: string[] = [];
+    cache.on((event) => event.type === 'warning' && warnings.push(event.message));
+    expect(await cache.wrap({ name: 'Test.ask', input: '' }, () => 'answer')).toBe('answer');
+    expect(warnings.join('\n')).toMatch(RegExp(`^redis: (get|set) failed \\(${code}\\)\\. Calls go on without it\\.$`, 'm'));
+    await cache.close();
+    admin.destroy();
   });
 
   it('rejects what is under way when the server dies, then everything at once, and goes on when it is back', async () => {
