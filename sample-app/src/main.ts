@@ -14,4 +14,6 @@ await app.listen(app.get(ConfigService).get<string>('PORT', '3000'), '127.0.0.1'
 
 const logger = new Logger('SampleApp');
 logger.log(app.get<ChosenLlm>(CHOSEN_LLM).announcement);
-logger.log(`Listening on ${await app.getUrl()}`);
+const url = await app.getUrl();
+logger.log(`Listening on ${url}`);
+logger.log(`Ask it twice: curl -i ${url}/ask -H 'content-type: application/json' -d '{"question":"What is the capital of Japan?"}'`);
