@@ -19,11 +19,12 @@ export function redisProgram() {
   return candidates.find(isExecutable);
 }
 
-/** A Redis server of its own on a free loopback port. It keeps nothing on disk, and ends with this process. */
+/** A Redis server of its own on a loopback port. It keeps nothing on disk, and ends with this process. */
 export class OwnRedis {
-  static async start(program = redisProgram()) {
+  /** @param {number} [wanted] a port; a free one by default */
+  static async start(program = redisProgram(), wanted) {
     for (let attempt = 1; ; attempt += 1) {
-      const port = await freePort();
+      const port = wanted ?? (await freePort());
       const child = spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
@@ -32,7 +33,7 @@ export class OwnRedis {
       child.once('exit', () => process.off('exit', end));
       try {
         await ready(child);
-        return new OwnRedis(child, `redis://127.0.0.1:${port}`);
+        return new OwnRedis(child, port);
       } catch (error) {
         end();
         if (attempt === TRIES) throw error;
@@ -40,14 +41,17 @@ export class OwnRedis {
     }
   }
 
-  constructor(child, url) {
+  constructor(child, port) {
     this.child = child;
-    this.url = url;
+    this.port = port;
+    this.url = `redis://127.0.0.1:${port}`;
   }
 
+  /** At once, since there is nothing to save. */
   async stop() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
+    this.child.kill('SIGKILL');
     await exited;
   }
 }

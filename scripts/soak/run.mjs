@@ -36,10 +36,7 @@ const redis = await Redis.start();
 const upstream = await new Upstream(new Random(seed, 'upstream'), now).start();
 const fleet = new Fleet({ redisUrl: redis.url, upstreamPort: upstream.port });
 const { record } = fleet;
-process.once('exit', () => {
-  fleet.killNow();
-  redis.removeNow();
-});
+process.once('exit', () => fleet.killNow());
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 const random = new Random(seed, 'fleet');
