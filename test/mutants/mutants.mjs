@@ -1323,6 +1323,13 @@ export const mutants = [
     to: "Promise.resolve(place && '')).catch",
     noticedBy: ['integration/redis/turns'],
   },
+  {
+    name: 'turns: a closed app keeps its turns on a server without the script',
+    file: 'stores/redis/redis-script.ts',
+    from: 'if (this.isSentWhole)',
+    to: 'if (false)',
+    noticedBy: ['integration/redis/turns'],
+  },
   // --- turns that are given up early
   {
     name: 'after an invalidation callers wait for an older call of this process',

@@ -67,13 +67,16 @@ return 1`);
 const LAST_REMOVAL = new RedisScript("return redis.call('GET', KEYS[1]) or ''");
 
 /** KEYS lease; ARGV token, note or '', its lifetime in ms, channel, message. */
-const RELEASE = new RedisScript(`${HELD_BY}
+const RELEASE = new RedisScript(
+  `${HELD_BY}
 local held = heldBy(ARGV[1])
 if not held then return 0 end
 if held == 2 and ARGV[2] ~= '' then redis.call('SET', KEYS[1], '!' .. ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
 else redis.call('DEL', KEYS[1]) end
 tell(held, ARGV[4], ARGV[5])
-return 1`);
+return 1`,
+  true, // the store may be closed right after it
+);
 
 /** KEYS lease, value, its last removal; ARGV channel, message, this removal, for how many ms it is remembered. */
 const REMOVE = new RedisScript(`

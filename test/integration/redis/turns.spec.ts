@@ -487,15 +487,18 @@ describeWithServers('one upstream call for all processes', () => {
     expect(await first).toBe('late');
   });
 
-  it('a closed app gives its turns up', async () => {
+  it.each(['knows the script', 'has forgotten the script'])('a closed app gives its turns up, at once, to a server that %s', async (state) => {
     const [one, other] = [process(), process()];
     const upstream = deferred<string>();
     const first = one.ask(() => upstream.promise);
     await until(async () => (await holder()) !== '');
     const second = other.ask(() => 'answer');
     await somebodyWaits();
+    if (state === 'has forgotten the script') await admin.sendCommand(['SCRIPT', 'FLUSH']);
+    const closedAt = performance.now();
     await one.cache.close();
     expect(await second).toBe('answer');
+    expect(performance.now() - closedAt).toBeLessThan(3_000);
     upstream.resolve('late');
     expect(await first).toBe('late');
   });
