@@ -194,12 +194,12 @@ describeWithServers('one upstream call for all processes', () => {
   });
 
   it('a call that takes longer than the lease keeps its turn', async () => {
-    const [one, other] = [process({ singleFlight: { lease: '150ms' } }), process()];
+    const [one, other] = [process({ singleFlight: { lease: '900ms' } }), process()];
     const upstream = deferred<string>();
     const first = one.ask(() => upstream.promise);
     await until(async () => (await holder()) !== '');
     const second = other.ask(() => 'never');
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
     upstream.resolve('answer');
     expect(await Promise.all([first, second])).toEqual(['answer', 'answer']);
   });
