@@ -1,5 +1,5 @@
 // P4: one upstream call per question, and another one only for a reason. Pure.
-import { BOUND_MS } from './settings.mjs';
+import { BOUND_MS, LEASE_MS } from './settings.mjs';
 
 /** What was computed and not yet stored when its process ended is computed again. */
 const STORED_WITHIN_MS = 500;
@@ -72,11 +72,12 @@ function inVain({ calls, invalidations, record, troubles }, topic, call) {
   return asked.some((each) => each.askedAt < over && (each.at ?? Infinity) > beganAt && troubles.ofLife(each.life, beganAt, over)) ? 1 : 0;
 }
 
-/** A lease is taken over by who wants a newer answer, or goes with the entry that is removed; else it is kept. */
-function lostItsLease({ calls, invalidations }, topic, { seq, beganAt, endedAt = beganAt }) {
+/** A lease is taken over by who wants a newer answer, or goes with the entry that is removed; else a process that runs extends it in time. */
+function lostItsLease({ calls, invalidations, record, troubles }, topic, { seq, life, beganAt, endedAt = beganAt }) {
   const asked = calls.get(topic) ?? [];
   const over = endedAt + STORED_WITHIN_MS;
-  if (!asked.some(({ answer, outcome }) => answer?.seq === seq && outcome.reason === 'lease-lost')) return false;
+  const loser = asked.find(({ answer, outcome }) => answer?.seq === seq && outcome.reason === 'lease-lost');
+  if (loser === undefined || troubles.heldUpMs(record.lives[life].worker, beganAt, loser.at, LEASE_MS / 3) > 0) return false;
   const isOvertaken = asked.some(({ control, askedAt }) => control.noCache && askedAt >= beganAt - BOUND_MS && askedAt <= over);
   return !isOvertaken && !(invalidations.get(topic) ?? []).some((each) => each.calledAt <= over && each.endedAt >= beganAt - BOUND_MS);
 }

@@ -43,12 +43,12 @@ export class Troubles {
   }
 
   /** For how long a process was frozen, or kept from running by a busy machine, within a time: it looks at its health all the time. */
-  heldUpMs(worker, from, until) {
+  heldUpMs(worker, from, until, gapAllowedMs = HEALTHY_GAP_MS) {
     const times = this.#health.get(worker).flatMap(({ startedAt, at }) => [startedAt, at]);
     let sum = 0;
     for (const [index, end] of times.entries()) {
       const gapMs = Math.min(end, until) - Math.max(times[index - 1] ?? end, from);
-      if (gapMs > HEALTHY_GAP_MS) sum += gapMs;
+      if (gapMs > gapAllowedMs) sum += gapMs;
     }
     return sum;
   }
