@@ -1,26 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createClient } from '@keyv/redis';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Coordination } from '../../../lib/stores/coordination.js';
-import { RedisServer } from '../../fixtures/redis/start-redis.js';
-import { adapterOf, describeWithServers, openStores, until } from '../../fixtures/redis/with-redis.js';
+import { adapterOf, describeWithServers, openServer, openStores, until } from '../../fixtures/redis/with-redis.js';
 
 describeWithServers('coordination over Redis', () => {
-  let server: RedisServer;
-  let client: ReturnType<typeof createClient>;
+  const redis = openServer();
   const open = openStores();
-  const coordination = () => adapterOf(open({ url: server.url })).coordination;
+  const coordination = () => adapterOf(open({ url: redis.server.url })).coordination;
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    client = createClient({ url: server.url });
-    client.on('error', () => undefined);
-    await client.connect();
-  });
-  beforeEach(() => client.sendCommand(['FLUSHALL']));
-  afterAll(async () => {
-    client.destroy();
-    await server.stop();
-  });
+  beforeEach(() => redis.client.sendCommand(['FLUSHALL']));
 
   describe('counters', () => {
     it('begin at thirteen random digits, the same for all who ask at once', async () => {
@@ -53,9 +40,9 @@ describeWithServers('coordination over Redis', () => {
       for (let round = 0; round < 50; round += 1) {
         const [count] = await store.counts(['x']);
         seen.add(count!).add(await store.increase('x', count));
-        await client.sendCommand(['FLUSHALL']);
+        await redis.client.sendCommand(['FLUSHALL']);
         seen.add(await store.increase('x', count! + 1));
-        await client.sendCommand(['FLUSHALL']);
+        await redis.client.sendCommand(['FLUSHALL']);
       }
       expect(seen.size).toBe(150);
     });
@@ -63,22 +50,22 @@ describeWithServers('coordination over Redis', () => {
     it('go on after what was seen when the server went back', async () => {
       const store = coordination();
       const [count] = await store.counts(['x']);
-      await client.set('llm-cache:x', String(count! - 1_000));
+      await redis.client.set('llm-cache:x', String(count! - 1_000));
       expect(await store.increase('x', count)).toBe(count! + 1);
       // Another counter altogether, not this one gone back.
-      await client.set('llm-cache:x', String(count! - 1_000_000));
+      await redis.client.set('llm-cache:x', String(count! - 1_000_000));
       expect(await store.increase('x', count)).toBe(count! - 999_999);
     });
 
     it('are exact beyond what Lua prints', async () => {
-      await client.set('llm-cache:x', '1234567890123456');
+      await redis.client.set('llm-cache:x', '1234567890123456');
       expect(await coordination().increase('x', undefined)).toBe(1_234_567_890_123_457);
-      expect(await client.get('llm-cache:x')).toBe('1234567890123457');
+      expect(await redis.client.get('llm-cache:x')).toBe('1234567890123457');
     });
 
     it.each(['garbage', '', '-5', '1e5'])('replace %j, which is no count', async (garbage) => {
-      await client.set('llm-cache:x', garbage);
-      await client.set('llm-cache:y', garbage);
+      await redis.client.set('llm-cache:x', garbage);
+      await redis.client.set('llm-cache:y', garbage);
       const [x] = await coordination().counts(['x']);
       expect(String(x)).toMatch(/^\d{13}$/);
       expect(await coordination().counts(['x'])).toEqual([x]);
@@ -86,8 +73,8 @@ describeWithServers('coordination over Redis', () => {
     });
 
     it('replace a list, which would keep them from counting for ever', async () => {
-      await client.rPush('llm-cache:x', ['value']);
-      await client.rPush('llm-cache:y', ['value']);
+      await redis.client.rPush('llm-cache:x', ['value']);
+      await redis.client.rPush('llm-cache:y', ['value']);
       const [x] = await coordination().counts(['x']);
       expect(String(x)).toMatch(/^\d{13}$/);
       expect(await coordination().counts(['x'])).toEqual([x]);
@@ -107,7 +94,7 @@ describeWithServers('coordination over Redis', () => {
       return heard;
     }
 
-    const listeners = async () => Object.values(await client.pubSubNumSub('llm-cache:messages'))[0];
+    const listeners = async () => Object.values(await redis.client.pubSubNumSub('llm-cache:messages'))[0];
 
     it('reach every process, this one included, once', async () => {
       const [one, two] = [coordination(), coordination()];
@@ -126,7 +113,7 @@ describeWithServers('coordination over Redis', () => {
     });
 
     it('begin with any operation, and end with the last listener', async () => {
-      const store = open({ url: server.url });
+      const store = open({ url: redis.server.url });
       const { coordination: own } = adapterOf(store);
       const silent = { onIncrease: () => undefined, onGap: () => undefined };
       const [endFirst, endSecond] = [own.subscribe(silent), own.subscribe(silent)];
@@ -148,7 +135,7 @@ describeWithServers('coordination over Redis', () => {
       const heard = listen(store);
       await store.increase('warm', undefined);
       await until(async () => (await listeners()) === 1);
-      const publish = (text: string) => client.publish('llm-cache:messages', text);
+      const publish = (text: string) => redis.client.publish('llm-cache:messages', text);
       for (const text of ['', 'hello', '{}', '5', '5 x', '5 []', '5 [1]', '5 ["a",1]', '5 ["a","b","c"]', '-5 ["a"]', '5.5 ["a"]', '12345678901234567 ["a"]', 'x ["a"]']) await publish(text);
       await publish('5 ["a"]');
       await until(() => heard.messages.at(-1)?.[0] === 'a');
@@ -156,15 +143,15 @@ describeWithServers('coordination over Redis', () => {
     });
 
     it('tell of a gap when a count was read before the first message could come', async () => {
-      const store = open({ url: server.url });
+      const store = open({ url: redis.server.url });
       await store.get('anything');
       const heard = listen(adapterOf(store).coordination);
-      await client.configSet('maxclients', '2'); // this client and the store's first connection
+      await redis.client.configSet('maxclients', '2'); // this client and the store's first connection
       try {
         await adapterOf(store).coordination.counts(['x']);
         expect([await listeners(), heard.gaps]).toEqual([0, 0]);
       } finally {
-        await client.configSet('maxclients', '1000');
+        await redis.client.configSet('maxclients', '1000');
       }
       await until(() => heard.gaps === 1);
     });
@@ -175,7 +162,7 @@ describeWithServers('coordination over Redis', () => {
       await store.increase('warm', undefined);
       await until(async () => (await listeners()) === 1);
       for (const gaps of [1, 2]) {
-        await client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'PUBSUB']);
+        await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'PUBSUB']);
         await until(() => heard.gaps === gaps);
         const count = await store.increase('x', undefined);
         await until(() => heard.messages.at(-1)?.[1] === count);

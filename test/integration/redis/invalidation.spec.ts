@@ -1,55 +1,31 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createClient } from '@keyv/redis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type CacheOutcome, type InvalidationTarget, LlmCache, memoryStore } from 'nestjs-llm-cache';
-import { redisStore } from '../../../lib/stores/redis/index.js';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type CacheOutcome, type InvalidationTarget, type LlmCache, memoryStore } from 'nestjs-llm-cache';
 import { sqliteStore } from '../../../lib/stores/sqlite/index.js';
 import { deferred } from '../../fixtures/deferred.js';
-import { RedisServer } from '../../fixtures/redis/start-redis.js';
-import { adapterOf, describeWithServers, freshNamespace, until } from '../../fixtures/redis/with-redis.js';
+import { Processes } from '../../fixtures/redis/processes.js';
+import { adapterOf, describeWithServers, openServer, until } from '../../fixtures/redis/with-redis.js';
 
 const parts = { name: 'Test.ask', input: 'question', scope: 'acme' };
 const options = { tags: ['invoices'] };
 
 describeWithServers('invalidation between processes', () => {
-  let server: RedisServer;
-  let admin: ReturnType<typeof createClient>;
-  let namespace: string;
-  const caches: LlmCache[] = [];
+  const redis = openServer();
+  const processes = new Processes(() => redis.server);
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    admin = createClient({ url: server.url });
-    admin.on('error', () => undefined); // the server is restarted
-    await admin.connect();
-  });
-  afterAll(async () => {
-    admin.destroy();
-    await server.stop();
-  });
-  const closeAll = (): Promise<unknown> => Promise.all(caches.splice(0).map((cache) => cache.close()));
-  afterEach(closeAll);
-
-  const command = (...args: string[]): Promise<unknown> => admin.sendCommand(args);
-  const subscribers = async (): Promise<number> => ((await command('PUBSUB', 'NUMSUB', `${namespace}:messages`)) as [string, number])[1];
+  const command = (...args: string[]): Promise<unknown> => redis.client.sendCommand(args);
+  const subscribers = async (): Promise<number> => ((await command('PUBSUB', 'NUMSUB', `${processes.namespace}:messages`)) as [string, number])[1];
   const commands = async (): Promise<number> => {
     const info = (await command('INFO', 'commandstats')) as string;
     const calls = [...info.matchAll(/cmdstat_(\w+)[^:]*:calls=(\d+)/g)].filter(([, name]) => !['ping', 'info'].includes(name!));
     return calls.reduce((sum, [, , count]) => sum + Number(count), 0);
   };
 
-  /** A process: it shares nothing with the others but the server. */
-  const process = (given: { maxInvalidationDelay?: string; memory?: boolean } = {}): LlmCache => {
-    const { maxInvalidationDelay = '10m', memory = true } = given;
-    const shared = redisStore({ url: server.url, namespace });
-    const cache = new LlmCache({ stores: memory ? [memoryStore(), shared] : shared, maxInvalidationDelay: maxInvalidationDelay as '5s' });
-    caches.push(cache);
-    return cache;
-  };
+  /** Versions are believed for so long that only messages count, unless told otherwise. */
+  const process = (given: Parameters<Processes['start']>[0] = {}): LlmCache => processes.start({ maxInvalidationDelay: '10m', ...given });
   const pair = async (): Promise<[LlmCache, LlmCache]> => {
-    namespace = freshNamespace();
     const [here, there] = [process(), process()];
     await here.wrap(parts, () => 'old', options);
     expect(await there.wrap(parts, () => 'not asked', options)).toBe('old');
@@ -108,10 +84,8 @@ describeWithServers('invalidation between processes', () => {
   });
 
   it('by key reaches the memory of every cache on the store, and what one of them computes then is for all', async () => {
-    namespace = freshNamespace();
-    const shared = redisStore({ url: server.url, namespace });
-    const [one, two] = [1, 2].map(() => new LlmCache({ stores: [memoryStore(), shared] })) as [LlmCache, LlmCache];
-    caches.push(one, two);
+    const shared = processes.store();
+    const [one, two] = [1, 2].map(() => processes.start({ stores: [memoryStore(), shared] })) as [LlmCache, LlmCache];
     await one.wrap(parts, () => 'old', options);
     expect(await ask(two)).toBe('old');
     await one.invalidate({ key: parts });
@@ -120,11 +94,9 @@ describeWithServers('invalidation between processes', () => {
   });
 
   it.each(['versions', 'a lease'])('by key is no later than its message, though the reply with %s comes after that', async (delayed) => {
-    namespace = freshNamespace();
     const here = process();
-    const store = redisStore({ url: server.url, namespace });
-    const there = new LlmCache({ stores: [memoryStore(), store], storeTimeout: '5s' });
-    caches.push(there);
+    const store = processes.store();
+    const there = processes.start({ stores: [memoryStore(), store], storeTimeout: '5s' });
     const { coordination } = adapterOf(store);
     let isHeard = false;
     coordination.subscribe({ onIncrease: (_name, _count, note) => void (isHeard ||= note !== undefined), onGap: () => undefined });
@@ -160,15 +132,11 @@ describeWithServers('invalidation between processes', () => {
       folder = mkdtempSync(join(tmpdir(), 'llm-cache-'));
     });
     afterEach(async () => {
-      await closeAll();
+      await processes.close();
       rmSync(folder, { recursive: true });
     });
 
-    const processWithFile = (): LlmCache => {
-      const cache = new LlmCache({ stores: [sqliteStore({ path: join(folder, 'cache.db') }), redisStore({ url: server.url, namespace })] });
-      caches.push(cache);
-      return cache;
-    };
+    const processWithFile = (): LlmCache => processes.start({ stores: [sqliteStore({ path: join(folder, 'cache.db') }), processes.store()] });
 
     it('a removal by key reaches the file', async () => {
       const [here] = await pair();
@@ -203,12 +171,11 @@ describeWithServers('invalidation between processes', () => {
   });
 
   it('a lost message delays it by no more than the bound', async () => {
-    namespace = freshNamespace();
     const [here, there] = [process(), process({ maxInvalidationDelay: '300ms' })];
     await here.wrap(parts, () => 'old', options);
     expect(await ask(there)).toBe('old');
     await until(async () => (await subscribers()) === 2);
-    const [counter] = (await command('KEYS', `${namespace}:*.versions`)) as [string];
+    const [counter] = (await command('KEYS', `${processes.namespace}:*.versions`)) as [string];
     await command('INCR', counter); // as a bump whose message nobody got
     const invalidatedAt = performance.now();
     while ((await ask(there)) === 'old') expect(performance.now() - invalidatedAt).toBeLessThan(1_000);
@@ -216,7 +183,6 @@ describeWithServers('invalidation between processes', () => {
   });
 
   it('a call that runs for longer than the bound is not joined by who asks after it', async () => {
-    namespace = freshNamespace();
     const [here, there] = [process(), process({ maxInvalidationDelay: '50ms' })];
     const upstream = deferred<string>();
     const asked = deferred();
@@ -244,8 +210,7 @@ describeWithServers('invalidation between processes', () => {
 
   it('by key keeps out what is computed meanwhile by a process that has no lease and gets no message', async () => {
     const [here] = await pair();
-    const there = new LlmCache({ stores: [memoryStore(), redisStore({ url: server.url, namespace })], singleFlight: { distributed: false } });
-    caches.push(there);
+    const there = processes.start({ singleFlight: { distributed: false } });
     await ask(there);
     await until(async () => (await subscribers()) === 3);
     const upstream = deferred<string>();
@@ -265,7 +230,6 @@ describeWithServers('invalidation between processes', () => {
   });
 
   it('nobody joins a call from before an invalidation whose message was lost', async () => {
-    namespace = freshNamespace();
     const [here, there] = [process(), process()];
     const upstream = deferred<string>();
     const asked = deferred();
@@ -283,7 +247,6 @@ describeWithServers('invalidation between processes', () => {
   });
 
   it('takes as many commands for ten entries as for a thousand', async () => {
-    namespace = freshNamespace();
     const cache = process();
     const commandsOf = async (invalidate: () => Promise<void>): Promise<number> => {
       const before = await commands();
@@ -302,14 +265,13 @@ describeWithServers('invalidation between processes', () => {
 
   it('a server that was restarted empty revives nothing', async () => {
     const [here, there] = await pair();
-    await server.restart();
+    await redis.server.restart();
     await until(async () => (await ask(there)) === 'new');
     await until(async () => ['new', 'newest'].includes(await here.wrap(parts, () => 'newest', options)));
     expect(await ask(here)).not.toBe('old');
   });
 
   it('clocks that disagree do not matter', async () => {
-    namespace = freshNamespace();
     const real = Date.now;
     const here = process();
     try {

@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LlmCache, memoryStore } from 'nestjs-llm-cache';
 import { redisStore } from '../../../lib/stores/redis/index.js';
 import { askWhile, clockTroubles } from '../../fixtures/redis/clock-troubles.js';
-import { askFor, entryTroubles, type Client, type SeenEntry } from '../../fixtures/redis/entry-troubles.js';
+import { askFor, entryTroubles, type SeenEntry } from '../../fixtures/redis/entry-troubles.js';
 import { document, documented, entryTable, outageTable, recordedOn, unmeasured } from '../../fixtures/redis/outage-page.js';
 import { play, TIMES, type Seen, type SetUp } from '../../fixtures/redis/outage-run.js';
 import { outages } from '../../fixtures/redis/outages.js';
 import { RedisServer } from '../../fixtures/redis/start-redis.js';
 import { TcpProxy } from '../../fixtures/redis/tcp-proxy.js';
-import { describeWithServers, freshNamespace, until } from '../../fixtures/redis/with-redis.js';
+import { describeWithServers, freshNamespace, openServer, until } from '../../fixtures/redis/with-redis.js';
 
 /** `npm run docs:outages`: docs/outages.md gets what is seen. Otherwise it is compared with that, but for the times. */
 const isRecording = process.env['RECORD_OUTAGES'] === '1';
@@ -56,23 +56,12 @@ describeWithServers('while Redis is in trouble', () => {
 });
 
 describeWithServers('with a Redis that answers', () => {
-  let server: RedisServer;
-  let client: Client;
+  const redis = openServer();
   const lines: Array<readonly [string, number, string]> = [];
-
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    client = createClient({ url: server.url }) as Client;
-    await client.connect();
-  });
-  afterAll(async () => {
-    client.destroy();
-    await server.stop();
-  });
 
   it.each(entryTroubles)('$trouble in the place of an entry costs a miss', async (trouble) => {
     const seen: SeenEntry[] = [];
-    for (const withMemory of [true, false]) seen.push(await askFor(trouble, server.url, client, withMemory, TIMES));
+    for (const withMemory of [true, false]) seen.push(await askFor(trouble, redis.server.url, redis.client, withMemory, TIMES));
     const { counts } = trouble;
     const expected = { upstreamCalls: 1, wrong: [], rejected: Number(counts === 'rejected'), errors: Number(counts === 'errors') };
     expect(seen).toEqual([expect.objectContaining(expected), expect.objectContaining(expected)]);
@@ -81,7 +70,7 @@ describeWithServers('with a Redis that answers', () => {
 
   it.each(clockTroubles)('$trouble: nothing wrong is served', async ({ trouble, byMs }) => {
     const seen = [];
-    for (const withMemory of [true, false]) seen.push(await askWhile(byMs, server.url, withMemory, TIMES));
+    for (const withMemory of [true, false]) seen.push(await askWhile(byMs, redis.server.url, withMemory, TIMES));
     const upstreamCalls = byMs > 0 ? 1 : 0;
     // What was stored a year ago, by that clock, has expired once it is right.
     const expired = byMs > 0 ? 0 : 1;
@@ -97,10 +86,10 @@ describeWithServers('with a Redis that answers', () => {
   });
 
   it('that one process cannot reach: its memory serves what is invalidated elsewhere no longer than maxInvalidationDelay', async () => {
-    const proxy = await TcpProxy.start(server.port);
+    const proxy = await TcpProxy.start(redis.server.port);
     const namespace = freshNamespace();
     const open = (url: string): LlmCache => new LlmCache({ stores: [memoryStore(), redisStore({ url, namespace })], maxInvalidationDelay: '300ms' });
-    const [here, there] = [open(proxy.url), open(server.url)];
+    const [here, there] = [open(proxy.url), open(redis.server.url)];
     const ask = (cache: LlmCache, answer: string): Promise<string> => cache.wrap({ name: 'Invoices.explain', input: '' }, () => answer);
     await ask(here, 'old');
     proxy.cutsReplies = true;

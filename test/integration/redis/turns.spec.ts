@@ -1,40 +1,19 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { createClient } from '@keyv/redis';
+import { afterEach, expect, it } from '@jest/globals';
 import { NotFoundException } from '@nestjs/common';
-import { type CacheOutcome, type CallOptions, LlmCache, LlmUpstreamError, memoryStore } from 'nestjs-llm-cache';
-import { redisStore } from '../../../lib/stores/redis/index.js';
+import { type CacheOutcome, type CallOptions, type LlmCache, LlmUpstreamError } from 'nestjs-llm-cache';
 import { deferred, settled } from '../../fixtures/deferred.js';
-import { RedisServer } from '../../fixtures/redis/start-redis.js';
-import { describeWithServers, freshNamespace, until } from '../../fixtures/redis/with-redis.js';
+import { Processes } from '../../fixtures/redis/processes.js';
+import { describeWithServers, openServer, until } from '../../fixtures/redis/with-redis.js';
 
 const parts = { name: 'Test.ask', input: 'question' };
 
 describeWithServers('one upstream call for all processes', () => {
-  let server: RedisServer;
-  let admin: ReturnType<typeof createClient>;
-  let namespace: string;
-  const caches: LlmCache[] = [];
+  const redis = openServer();
+  afterEach(() => redis.server.thaw());
+  const processes = new Processes(() => redis.server);
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    admin = createClient({ url: server.url });
-    admin.on('error', () => undefined);
-    await admin.connect();
-  });
-  afterAll(async () => {
-    admin.destroy();
-    await server.stop();
-  });
-  beforeEach(() => void (namespace = freshNamespace()));
-  afterEach(async () => {
-    server.thaw();
-    await Promise.all(caches.splice(0).map((cache) => cache.close()));
-  });
-
-  /** A process: it shares nothing with the others but the server. */
-  const process = (options: ConstructorParameters<typeof LlmCache>[0] = {}) => {
-    const cache = new LlmCache({ stores: [memoryStore(), redisStore({ url: server.url, namespace })], ...options });
-    caches.push(cache);
+  const process = (options: Parameters<Processes['start']>[0] = {}) => {
+    const cache = processes.start(options);
     const outcomes: CacheOutcome[] = [];
     let asked = 0;
     return {
@@ -48,11 +27,11 @@ describeWithServers('one upstream call for all processes', () => {
       last: () => outcomes.at(-1),
     };
   };
-  const leaseKey = async (): Promise<string | undefined> => ((await admin.sendCommand(['KEYS', `{${namespace}:*:lease`])) as string[])[0];
+  const leaseKey = async (): Promise<string | undefined> => ((await redis.client.sendCommand(['KEYS', `{${processes.namespace}:*:lease`])) as string[])[0];
   /** Who has leases; `*` at the end says that somebody waits. */
   const holders = async (): Promise<string[]> => {
-    const keys = (await admin.sendCommand(['KEYS', `{${namespace}:*:lease`])) as string[];
-    return (await Promise.all(keys.map((key) => admin.get(key)))).filter((value) => value !== null);
+    const keys = (await redis.client.sendCommand(['KEYS', `{${processes.namespace}:*:lease`])) as string[];
+    return (await Promise.all(keys.map((key) => redis.client.get(key)))).filter((value) => value !== null);
   };
   const holder = async (): Promise<string> => (await holders())[0] ?? '';
   const somebodyWaits = (): Promise<void> => until(async () => (await holders()).some((value) => value.endsWith('*')));
@@ -209,7 +188,7 @@ describeWithServers('one upstream call for all processes', () => {
     const upstream = deferred<string>();
     const first = one.ask(() => upstream.promise);
     await until(async () => (await holder()) !== '');
-    await admin.sendCommand(['SET', (await leaseKey())!, 'another', 'PX', '60000']); // as while it was frozen
+    await redis.client.sendCommand(['SET', (await leaseKey())!, 'another', 'PX', '60000']); // as while it was frozen
     upstream.resolve('old');
     expect(await first).toBe('old');
     expect(one.last()).toMatchObject({ status: 'miss', stored: false, reason: 'lease-lost' });
@@ -221,7 +200,7 @@ describeWithServers('one upstream call for all processes', () => {
     const upstream = deferred<string>();
     const first = one.ask(() => upstream.promise);
     await until(async () => (await holder()) !== '');
-    await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await other.cache.invalidate({ key: parts });
     upstream.resolve('old');
     expect(await first).toBe('old');
@@ -240,7 +219,7 @@ describeWithServers('one upstream call for all processes', () => {
     await until(() => one.asked === 1);
     const joining = control.noStore ? one.ask(() => 'never') : undefined;
     await settled();
-    await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await other.cache.invalidate({ key: parts });
     first.resolve('old');
     expect(await Promise.all([leading, joining ?? 'old'])).toEqual(['old', 'old']);
@@ -259,7 +238,7 @@ describeWithServers('one upstream call for all processes', () => {
     refused.resolve('');
     await leading;
     await until(() => other.asked === 1);
-    await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await third.cache.invalidate({ key: parts });
     answer.resolve('old');
     expect(await following).toBe('old');
@@ -383,9 +362,9 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('who waits is told by a message; where nobody waits there is none', async () => {
     const told: string[] = [];
-    const listening = admin.duplicate();
+    const listening = redis.client.duplicate();
     await listening.connect();
-    await listening.subscribe(`${namespace}:leases`, (key) => told.push(key));
+    await listening.subscribe(`${processes.namespace}:leases`, (key) => told.push(key));
     const [one, other] = [process(), process()];
     await one.cache.wrap({ ...parts, input: 'alone' }, () => 'answer');
     const upstream = deferred<string>();
@@ -405,7 +384,7 @@ describeWithServers('one upstream call for all processes', () => {
     await until(async () => (await holder()) !== '');
     const second = other.ask(() => 'never');
     await somebodyWaits();
-    await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     upstream.resolve('answer');
     expect(await Promise.all([first, second])).toEqual(['answer', 'answer']);
     expect(other.asked).toBe(0);
@@ -414,10 +393,10 @@ describeWithServers('one upstream call for all processes', () => {
   it('without the store each process computes on its own', async () => {
     const fleet = [process({ storeTimeout: '50ms' }), process({ storeTimeout: '50ms' })];
     await Promise.all(fleet.map(({ cache }) => cache.wrap({ ...parts, input: 'warm' }, () => 'up')));
-    server.freeze();
+    redis.server.freeze();
     const answers = await Promise.all(fleet.map(({ ask }, index) => ask(() => `answer ${index}`)));
     expect(answers).toEqual(['answer 0', 'answer 1']);
-    server.thaw();
+    redis.server.thaw();
   });
 
   it('distributed: false takes no turns', async () => {
@@ -494,7 +473,7 @@ describeWithServers('one upstream call for all processes', () => {
     await until(async () => (await holder()) !== '');
     const second = other.ask(() => 'answer');
     await somebodyWaits();
-    if (state === 'has forgotten the script') await admin.sendCommand(['SCRIPT', 'FLUSH']);
+    if (state === 'has forgotten the script') await redis.client.sendCommand(['SCRIPT', 'FLUSH']);
     const closedAt = performance.now();
     await one.cache.close();
     expect(await second).toBe('answer');
@@ -507,11 +486,11 @@ describeWithServers('one upstream call for all processes', () => {
     const one = process();
     await one.cache.wrap({ ...parts, input: 'warm' }, () => 'up');
     const upstream = deferred<string>();
-    await admin.sendCommand(['CLIENT', 'PAUSE', '2000', 'WRITE']);
+    await redis.client.sendCommand(['CLIENT', 'PAUSE', '2000', 'WRITE']);
     const first = one.ask(() => upstream.promise);
     await until(() => isWaiting(one.cache));
     const closing = one.cache.close();
-    await admin.sendCommand(['CLIENT', 'UNPAUSE']);
+    await redis.client.sendCommand(['CLIENT', 'UNPAUSE']);
     await closing;
     await until(() => one.asked === 1);
     await until(async () => (await holder()) === '');
