@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import { KeyRemovals } from './key-removals.js';
+import { KnownVersions } from './known-versions.js';
 import type { Tier } from './tier.js';
 import { CountedVersions, countOf, newVersion, RandomVersions, type VersionSource } from './version-source.js';
 
@@ -16,20 +17,6 @@ const MAX_GROUPS = 100_000;
 /** Two counts further apart are of different counters: the store has lost one and begun another. */
 const FAR_APART = 1_000_000;
 
-/** By both clocks: either alone may have been set back, or have stood still while the machine slept. */
-interface Moment {
-  readonly wallMs: number;
-  readonly monotonicMs: number;
-  /** Grows when what is known may not be what the store holds: it may have started anew, or a message may be missing. */
-  readonly era: number;
-}
-
-interface KnownVersion {
-  readonly version: string;
-  /** When the store was asked: what it said may have changed before it was heard. */
-  readonly readAt: Moment;
-}
-
 interface ReadVersion {
   readonly version: string;
   readonly verified: boolean;
@@ -42,8 +29,7 @@ interface ReadVersion {
  * once of bumps elsewhere, and the while is for the ones that get lost.
  */
 export class GroupVersions {
-  /** Oldest first. */
-  private readonly known = new Map<string, KnownVersion>();
+  private readonly known: KnownVersions;
   /** Bumps that the store has not confirmed: they are made again before the store is believed. */
   private readonly unconfirmed = new Map<string, Promise<string>>();
   private readonly reading = new Map<string, Promise<ReadVersion>>();
@@ -52,24 +38,20 @@ export class GroupVersions {
   private readonly listeners = new Set<(group: string) => void>();
   private readonly source: VersionSource;
   readonly removals: KeyRemovals;
-  /** How often the connection that messages come by was new. */
-  private gaps = 0;
-  private trustedForMs = Infinity;
-  /** In a memory store, the version of every group that was never bumped. */
-  private unbumped = newVersion();
 
   private constructor(
     private readonly tier: Tier,
-    private readonly clock: Clock,
-    private readonly maxGroups: number,
+    clock: Clock,
+    maxGroups: number,
   ) {
+    this.known = new KnownVersions(tier, clock, maxGroups);
     this.source = tier.isCoordinated ? new CountedVersions(tier) : new RandomVersions(tier);
     this.removals = new KeyRemovals(tier);
     tier.subscribe({
       onIncrease: (name, count, note) => {
         if (!this.removals.hear(name, count, note)) this.hear(name, count);
       },
-      onGap: () => this.gaps++,
+      onGap: () => this.known.distrust(),
     });
   }
 
@@ -83,7 +65,7 @@ export class GroupVersions {
     const byNamespace = versionsOf(store);
     const versions = byNamespace.get(namespace) ?? new GroupVersions(tier, clock, maxGroups);
     byNamespace.set(namespace, versions);
-    versions.trustedForMs = Math.min(versions.trustedForMs, trustedForMs);
+    versions.known.trustFor(trustedForMs);
     return versions;
   }
 
@@ -102,9 +84,9 @@ export class GroupVersions {
 
   /** Whether nothing was bumped since the snapshot. */
   check(versions: Versions): Verdict | Promise<Verdict> {
-    const now = this.moment();
+    const now = this.known.now();
     for (const [group, version] of versions) {
-      const known = this.fresh(group, now);
+      const known = this.known.believed(group, now);
       if (known === undefined) return this.checkInStore(versions);
       if (known !== version) return 'outdated';
     }
@@ -118,9 +100,9 @@ export class GroupVersions {
 
   private inMemory(groups: readonly string[]): Versions | undefined {
     const present: Array<[string, string]> = [];
-    const now = this.moment();
+    const now = this.known.now();
     for (const group of groups) {
-      const known = this.fresh(group, now);
+      const known = this.known.believed(group, now);
       if (known === undefined || this.isUndecided(group)) return undefined;
       present.push([group, known]);
     }
@@ -138,27 +120,10 @@ export class GroupVersions {
     return reads.every(({ verified }) => verified) ? 'current' : 'unverified';
   }
 
-  /** The version that needs no look into the store. A memory store has no other users, so there all are known here. */
-  private fresh(group: string, now: Moment): string | undefined {
-    const known = this.known.get(group);
-    if (this.tier.isSynchronous) return known?.version ?? this.unbumped;
-    if (known === undefined || known.readAt.era !== now.era) return undefined;
-    const { wallMs, monotonicMs } = known.readAt;
-    return this.isWithinTrust(now.wallMs - wallMs) && this.isWithinTrust(now.monotonicMs - monotonicMs) ? known.version : undefined;
-  }
-
-  private moment(): Moment {
-    return this.tier.isSynchronous ? NO_MOMENT : { wallMs: this.clock.now(), monotonicMs: this.clock.monotonic(), era: this.tier.generation + this.gaps };
-  }
-
-  private isWithinTrust(ageMs: number): boolean {
-    return ageMs >= 0 && ageMs < this.trustedForMs;
-  }
-
   /** Groups that nobody is reading yet are read together. */
   private readAll(groups: readonly string[]): Promise<ReadVersion[]> {
-    const now = this.moment();
-    const unread = groups.filter((group) => (this.fresh(group, now) === undefined || this.isUndecided(group)) && !this.reading.has(group));
+    const now = this.known.now();
+    const unread = groups.filter((group) => (this.known.believed(group, now) === undefined || this.isUndecided(group)) && !this.reading.has(group));
     const stored = unread.length === 0 ? undefined : this.readStored(unread);
     for (const [index, group] of unread.entries()) {
       const read = this.settle(group, stored!.then((versions) => versions?.[index])).finally(() => {
@@ -167,7 +132,7 @@ export class GroupVersions {
       });
       this.reading.set(group, read);
     }
-    return Promise.all(groups.map(async (group) => this.reading.get(group) ?? { version: this.known.get(group)!.version, verified: true }));
+    return Promise.all(groups.map(async (group) => this.reading.get(group) ?? { version: this.known.last(group)!.version, verified: true }));
   }
 
   /** `undefined` where the store cannot say. */
@@ -181,24 +146,23 @@ export class GroupVersions {
   }
 
   private async settle(group: string, reading: Promise<string | undefined>): Promise<ReadVersion> {
-    const before = this.known.get(group);
-    const asked = this.moment();
+    const before = this.known.last(group);
+    const asked = this.known.now();
     const read = await reading;
     if (this.unconfirmed.has(group)) return this.confirmAgain(group);
-    const meanwhile = this.known.get(group);
+    const meanwhile = this.known.last(group);
     // Bumped, or told of by a message, while this one waited.
     if (meanwhile !== undefined && meanwhile !== before) return { version: meanwhile.version, verified: true };
-    // A version made up here is worth nothing to others: the store is asked again each time, to have its own at once.
-    if (read === undefined) return { version: (meanwhile ?? before ?? this.remember(group, newVersion(), { ...asked, era: UNASKED })).version, verified: false };
+    if (read === undefined) return { version: (meanwhile ?? before ?? this.known.makeUp(group, asked)).version, verified: false };
     if (isBehind(read, before?.version)) return this.raise(group, before!.version);
-    return { version: this.remember(group, this.newerOf(group, read), asked).version, verified: true };
+    return { version: this.known.remember(group, this.newerOf(group, read), asked).version, verified: true };
   }
 
   private async confirmAgain(group: string): Promise<ReadVersion> {
     try {
       return { version: await this.unconfirmed.get(group)!.catch(() => this.confirm(group)), verified: true };
     } catch {
-      return { version: this.known.get(group)?.version ?? newVersion(), verified: false };
+      return { version: this.known.last(group)?.version ?? newVersion(), verified: false };
     }
   }
 
@@ -206,7 +170,7 @@ export class GroupVersions {
   private async raise(group: string, known: string): Promise<ReadVersion> {
     try {
       const version = await this.source.bump(group, newVersion(), known);
-      return { version: this.remember(group, version).version, verified: true };
+      return { version: this.known.remember(group, version).version, verified: true };
     } catch {
       return { version: known, verified: false };
     }
@@ -219,19 +183,19 @@ export class GroupVersions {
   }
 
   private bumpOne(group: string): Promise<string> {
-    const known = this.known.get(group)?.version;
-    const { version } = this.remember(group, newVersion());
+    const known = this.known.last(group)?.version;
+    const { version } = this.known.remember(group, newVersion());
     if (this.tier.isSynchronous) return Promise.resolve(version);
     return this.confirm(group, version, known);
   }
 
   /** Until the store has confirmed, the version that counts here is one made up here. */
-  private confirm(group: string, proposal = this.known.get(group)?.version ?? newVersion(), known?: string): Promise<string> {
-    const asked = this.moment();
+  private confirm(group: string, proposal = this.known.last(group)?.version ?? newVersion(), known?: string): Promise<string> {
+    const asked = this.known.now();
     const confirmed = this.source.bump(group, proposal, known).then((version) => {
       if (this.unconfirmed.get(group) === confirmed) {
         this.unconfirmed.delete(group);
-        this.remember(group, version, asked);
+        this.known.remember(group, version, asked);
       }
       return version;
     });
@@ -242,38 +206,16 @@ export class GroupVersions {
 
   private hear(group: string, count: number): void {
     if (this.reading.has(group)) this.announced.set(group, count);
-    const known = this.known.get(group);
+    const known = this.known.last(group);
     if (known === undefined || this.unconfirmed.has(group)) return;
     const ahead = count - (countOf(known.version) ?? Infinity);
-    // No longer trusted than before: the next look into the store is also for messages that were missed.
     if (ahead > 0 && ahead < FAR_APART) {
-      this.known.set(group, { ...known, version: String(count) });
+      this.known.correct(group, String(count));
       // Who is reading it may have it from the store already.
       if (!this.reading.has(group)) for (const listener of this.listeners) listener(group);
-    } else if (ahead > 0 || ahead < -FAR_APART) this.known.delete(group); // another counter: the store knows
-  }
-
-  private remember(group: string, version: string, readAt = this.moment()): KnownVersion {
-    const known = { version, readAt };
-    this.known.delete(group);
-    this.known.set(group, known);
-    if (this.known.size > this.maxGroups) this.forgetOldest();
-    return known;
-  }
-
-  /** A bump in a memory store that is forgotten must not bring old entries back: all are missed from here on. */
-  private forgetOldest(): void {
-    const [oldest] = this.known.keys();
-    this.known.delete(oldest!);
-    if (this.tier.isSynchronous) this.unbumped = newVersion();
+    } else if (ahead > 0 || ahead < -FAR_APART) this.known.forget(group); // another counter: the store knows
   }
 }
-
-/** The era of a version that the store has not said. */
-const UNASKED = -1;
-
-/** Memory has no use for one. */
-const NO_MOMENT: Moment = { wallMs: 0, monotonicMs: 0, era: 0 };
 
 /** Whether a count is an earlier one of the same counter. */
 function isBehind(version: string, known: string | undefined): boolean {

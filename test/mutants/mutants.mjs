@@ -529,7 +529,7 @@ export const mutants = [
   },
   {
     name: 'a version read from another process is trusted for ever',
-    file: 'stores/group-versions.ts',
+    file: 'stores/known-versions.ts',
     from: 'return ageMs >= 0 && ageMs < this.trustedForMs;',
     to: 'return ageMs >= 0;',
     noticedBy: ['unit/stores/group-versions', 'integration/engine/persistence'],
@@ -557,7 +557,7 @@ export const mutants = [
   },
   {
     name: 'what was known before a new connection is believed',
-    file: 'stores/group-versions.ts',
+    file: 'stores/known-versions.ts',
     from: 'era: this.tier.generation + this.gaps }',
     to: 'era: this.tier.generation }',
     noticedBy: ['unit/stores/counted-versions'],
@@ -1524,7 +1524,7 @@ export const mutants = [
   },
   {
     name: 'outage: a version made up meanwhile is believed when the store is back',
-    file: 'stores/group-versions.ts',
+    file: 'stores/known-versions.ts',
     from: 'this.remember(group, newVersion(), { ...asked, era: UNASKED })',
     to: 'this.remember(group, newVersion())',
     noticedBy: ['unit/stores/counted-versions'],
