@@ -125,6 +125,7 @@ export class Tiers {
       this.letGo(key);
       throw fenced;
     }
+    if (lease !== undefined && failures.length === 0 && removal?.written === text) this.endRemoval(key, removal);
     // A store that is merely slow may write it yet; until then this process remembers.
     if (failures.every(({ kind }) => kind === 'failed') && this.unsettled.get(key) === text) this.unsettled.delete(key);
     if (failures.length === this.all.length) throw failures[0]!;
@@ -167,6 +168,11 @@ export class Tiers {
     this.removed.set(key, removal);
   }
 
+  /** Nothing has of before any more: what the stores have from now on counts, whoever wrote it. */
+  private endRemoval(key: string, removal: Removal): void {
+    if (this.removed?.get(key) === removal) this.removed.delete(key);
+  }
+
   /** The shared store has removed it: what that has from now on was computed since, by this process or another. */
   confirmRemoval(key: string): void {
     if (!this.last.isCoordinated) return;
@@ -193,7 +199,7 @@ export class Tiers {
     const removal = {};
     this.rememberRemoved(key, removal);
     const results = await Promise.allSettled(tiers.map((tier) => tier.delete(this.keyIn(tier, key))));
-    if (results.every(({ status }) => status === 'fulfilled') && this.removed?.get(key) === removal) this.removed.delete(key);
+    if (results.every(({ status }) => status === 'fulfilled')) this.endRemoval(key, removal);
   }
 
   /** {@link letGo} of every key that begins so. */

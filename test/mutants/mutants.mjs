@@ -1382,6 +1382,13 @@ export const mutants = [
     noticedBy: ['integration/redis/invalidation'],
   },
   {
+    name: 'after a removal that was not confirmed no answer of another process counts any more',
+    file: 'stores/tiers.ts',
+    from: 'removal?.written === text) this.endRemoval(key, removal);',
+    to: 'false) this.endRemoval(key, removal!);',
+    noticedBy: ['integration/redis/invalidation'],
+  },
+  {
     name: 'what a file tier had before removals were missed is served',
     file: 'stores/tiers.ts',
     from: '    this.epoch = newVersion();\n',

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type CacheOutcome, type InvalidationTarget, type LlmCache, memoryStore } from 'nestjs-llm-cache';
+import { type CacheOutcome, type InvalidationTarget, type LlmCache, LlmCacheInvalidationError, memoryStore } from 'nestjs-llm-cache';
 import { sqliteStore } from '../../../lib/stores/sqlite/index.js';
 import { deferred } from '../../fixtures/deferred.js';
 import { Processes } from '../../fixtures/redis/processes.js';
@@ -261,6 +261,24 @@ describeWithServers('invalidation between processes', () => {
     const many = [await commandsOf(() => cache.clear()), await commandsOf(() => cache.invalidate({ tags: ['invoices'] }))];
     expect(many).toEqual(few);
     expect(Math.max(...many)).toBeLessThan(5);
+  });
+
+  it('one that was not confirmed keeps the answers of others out only until this process has stored a newer one', async () => {
+    const [here, there] = [process({ maxInvalidationDelay: '20ms' }), process({ maxInvalidationDelay: '20ms' })];
+    await ask(here);
+    await redis.server.kill();
+    await expect(here.invalidate({ key: parts })).rejects.toThrow(LlmCacheInvalidationError);
+    await redis.server.restart();
+    await until(async () => (await here.checkStores()) && there.checkStores());
+    const stores = async (cache: LlmCache, answer: string): Promise<boolean> => {
+      const outcomes: CacheOutcome[] = [];
+      await cache.wrap(parts, () => answer, { ...options, onOutcome: (outcome) => outcomes.push(outcome) });
+      return outcomes.some((outcome) => outcome.status === 'miss' && outcome.stored);
+    };
+    await until(() => stores(here, 'newer'));
+    await there.invalidate(options);
+    await until(() => stores(there, 'newest'));
+    await until(async () => (await here.wrap(parts, () => 'not stored', { ...options, noStore: true })) === 'newest');
   });
 
   it('a server that was restarted empty revives nothing', async () => {
