@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../core/clock.js';
-import { LlmCacheConfigError, LlmCacheMissError } from '../core/errors.js';
+import { LlmCacheConfigError } from '../core/errors.js';
 import { PARTS_OF, type PartsOf } from '../core/parts-of.js';
 import { isThenable } from '../core/thenable.js';
 import type { CallOptions, InvalidationTarget, KeyParts, WrapCall } from '../core/types.js';
@@ -12,24 +12,23 @@ import { GroupVersions } from '../stores/group-versions.js';
 import { Tier, type TierStats } from '../stores/tier.js';
 import { Tiers } from '../stores/tiers.js';
 import { RetryThrottle } from '../policy/retry-throttle.js';
-import type { ChunkReader } from '../streaming/chunk-reader.js';
 import { resultOf, type OpenReader } from '../streaming/results.js';
+import { Answering } from './answering.js';
+import { Asking } from './asking.js';
 import { CallSteps } from './call-steps.js';
-import { Asking, readWithOwnValues, withOwnValues, type Asked } from './asking.js';
-import { callerOf, resolveCall, untilLeft, type Call, type Caller } from './call.js';
+import { callerOf, resolveCall, type Caller } from './call.js';
 import { settingsOf, type EngineOptions, type Settings } from './engine-options.js';
-import { EntryReader, isFresh, type Found } from './entry-reader.js';
+import { EntryReader } from './entry-reader.js';
 import { EntryWriter } from './entry-writer.js';
 import { inChunks, noFunction, wrappedQuestion, type Question } from './question.js';
 import { checkOwnKey, groupsToBump, Invalidation } from './invalidation.js';
 import { Outcomes } from './outcomes.js';
 import { StaleAnswers } from './stale-answers.js';
 import { startUpAdvice } from './start-up-advice.js';
-import { untilAborted } from './until-aborted.js';
 import { Streams } from './streams.js';
 import { tierListener } from './tier-listener.js';
 import { Turns } from './turns.js';
-import { UpstreamCalls, type Produce } from './upstream-calls.js';
+import { UpstreamCalls } from './upstream-calls.js';
 import { Upstream } from './upstream.js';
 import type { Landing, Passenger } from './landing.js';
 import { WorkUnderWay } from './work-under-way.js';
@@ -52,13 +51,11 @@ export class LlmCache {
   private readonly events = new EventSource();
   private readonly ledger = new Ledger();
   private readonly tiers: Tiers;
-  private readonly reader: EntryReader;
   private readonly outcomes: Outcomes;
   private readonly asking: Asking;
-  private readonly upstream: Upstream;
   private readonly turns: Turns;
   private readonly streams: Streams;
-  private readonly stale: StaleAnswers;
+  private readonly answering: Answering;
   private readonly work: WorkUnderWay;
   /** @internal For batches. */
   readonly steps: CallSteps;
@@ -76,20 +73,21 @@ export class LlmCache {
     const listener = tierListener(events);
     this.tiers = new Tiers(settings.stores.map((store, index) => new Tier(store, index, settings, listener, () => clock.monotonic())));
     const versions = GroupVersions.of(this.tiers.last, clock, settings.maxInvalidationDelayMs);
-    this.reader = new EntryReader(settings.format, this.tiers, versions, clock, ledger, events, settings.maxInvalidationDelayMs);
+    const reader = new EntryReader(settings.format, this.tiers, versions, clock, ledger, events, settings.maxInvalidationDelayMs);
     this.outcomes = new Outcomes(ledger, events, clock, settings.warnOnChangedBody);
     this.asking = new Asking(settings, clock, this.outcomes);
     const writer = new EntryWriter(settings, this.tiers, clock, events);
     const throttle = new RetryThrottle(clock);
     const flights = new SingleFlight<Landing, Passenger>();
-    this.turns = new Turns(settings, clock, this.reader, this.tiers.last);
+    this.turns = new Turns(settings, clock, reader, this.tiers.last);
     const calls = new UpstreamCalls(flights, settings, clock, ledger, versions, writer, throttle, this.turns);
     this.work = new WorkUnderWay(() => this.tiers.close(settings.storeTimeoutMs));
-    this.upstream = new Upstream(flights, settings, clock, versions, calls, this.outcomes, this.work.track);
-    this.streams = new Streams(settings, clock, this.upstream, this.outcomes);
-    this.stale = new StaleAnswers(clock, this.reader, this.outcomes, throttle, this.upstream, this.streams, this.work.track);
-    this.steps = new CallSteps(clock, this.asking, this.tiers, this.reader, this.outcomes, this.upstream, versions, this.start.bind(this), this.work.track);
-    this.invalidation = new Invalidation(settings, this.tiers, versions, this.upstream);
+    const upstream = new Upstream(flights, settings, clock, versions, calls, this.outcomes, this.work.track);
+    this.streams = new Streams(settings, clock, upstream, this.outcomes);
+    const stale = new StaleAnswers(clock, reader, this.outcomes, throttle, upstream, this.streams, this.work.track);
+    this.answering = new Answering(clock, reader, this.outcomes, stale, upstream, this.streams, this.work.track);
+    this.steps = new CallSteps(clock, this.asking, this.tiers, reader, this.outcomes, upstream, versions, this.answering.start, this.work.track);
+    this.invalidation = new Invalidation(settings, this.tiers, versions, upstream);
   }
 
   /**
@@ -130,10 +128,8 @@ export class LlmCache {
   /** @internal The whole life of a question: looked through, looked up, answered, and the caller's own values put back. */
   run<Given>(question: Question<Given>, caller: Caller): Promise<unknown> {
     const asked = this.asking.askLater(question, caller, this.clock.monotonic());
-    return Promise.resolve(isThenable(asked) ? asked.then((late) => this.answer(late)) : this.answer(asked));
+    return Promise.resolve(isThenable(asked) ? asked.then(this.answering.answer) : this.answering.answer(asked));
   }
-
-  private readonly answer = (asked: Asked): unknown => withOwnValues(asked, this.start(asked.call, asked.produce));
 
   /** @internal */
   streamOf<Given>(question: Question<Given>, caller: Caller): AsyncIterable<unknown> {
@@ -143,43 +139,13 @@ export class LlmCache {
   /** @internal A streamed call: what it is is resolved now, it starts when it is read. */
   openerOf<Given>(question: Question<Given>, caller: Caller): OpenReader {
     const asked = this.asking.askLater(inChunks(question), caller, 0);
-    return (left) => (isThenable(asked) ? asked.then((late) => this.read(late, left)) : this.read(asked, left));
-  }
-
-  private read(asked: Asked, left: () => AbortSignal): ChunkReader | Promise<ChunkReader> {
-    const reader = this.start({ ...asked.call, startedAtMs: this.clock.monotonic(), left }, asked.produce);
-    return readWithOwnValues(asked, reader as ChunkReader | Promise<ChunkReader>);
-  }
-
-  /** The life of a call: look up, then serve, serve stale, or call upstream. A streamed one comes to a reader of its chunks. */
-  private start(call: Call, produce: Produce): unknown {
-    if (call.signal?.aborted) return this.outcomes.aborted(call);
-    if (call.key === undefined) return (call.chunks ? this.streams : this.upstream).alone(call, produce, call.bypassReason!);
-    const found = call.control.noCache ? undefined : this.reader.find(call);
-    if (!(found instanceof Promise)) return this.serve(call, found, produce);
-    const waiting = untilLeft(call);
-    return this.work.track(untilAborted(waiting.signal, found).then((late) => this.serve(waiting, late, produce)));
-  }
-
-  private serve(call: Call, found: Found | undefined, produce: Produce): unknown {
-    if (call.signal?.aborted) return this.outcomes.aborted(call); // while a store was read
-    if (found !== undefined) {
-      const served = isFresh(found) ? this.outcomes.hit(call, found) : this.stale.serve(call, found, produce);
-      if (served !== undefined) return served.value;
-    }
-    if (call.control.onlyIfCached) return this.outcomes.refuseMiss(call, new LlmCacheMissError(call.name));
-    const asking = this.stale.withFallback(untilLeft(call), found);
-    return this.work.track((call.chunks ? this.streams : this.upstream).share(asking, produce));
+    return (left) => (isThenable(asked) ? asked.then((late) => this.answering.read(late, left)) : this.answering.read(asked, left));
   }
 
   /** @internal Like {@link run}, for a method that may not return a promise at all: it is run at once to see. */
   probe<Given>(question: Question<Given>, caller: Caller): ReturnType<Upstream['probe']> {
     const asked = this.asking.askLater(question, caller, this.clock.monotonic());
-    if (isThenable(asked)) return { answer: asked.then((late) => this.answer(late)) };
-    const { call, produce } = asked;
-    if (call.signal?.aborted) return { answer: this.outcomes.aborted(call) };
-    // A method whose arguments were changed is not run to see: what it returns would have to be changed back.
-    return call.privacy?.guardsTheModel ? { answer: Promise.resolve(this.answer(asked)) } : this.upstream.probe(call, produce);
+    return isThenable(asked) ? { answer: asked.then(this.answering.answer) } : this.answering.probe(asked);
   }
 
   /** @internal */
