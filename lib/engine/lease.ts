@@ -38,22 +38,18 @@ export class Lease {
   /** Gives the turn up after a failure. Those who waited for the answer hear of it, if it is one that they would get too. */
   fail(error: unknown): void {
     const failure = failureOf(error);
-    this.giveUp(failure === undefined ? UNSHARED : writeFailure(failure));
+    this.end(failure === undefined ? UNSHARED : writeFailure(failure));
   }
 
   /** Gives the turn up, if it has not ended: the answer was not stored. */
   end(note = UNSHARED): void {
-    this.giveUp(note);
-  }
-
-  private readonly leave = (): void => this.giveUp(NOT_AWAITED);
-
-  private giveUp(note: string): void {
     if (this.isOver) return;
     this.over();
     // One that cannot be given up ends by itself.
     this.tier.lease('set', this.key, (leases, key) => leases.release(key, this.token, note)).catch(() => undefined);
   }
+
+  private readonly leave = (): void => this.end(NOT_AWAITED);
 
   private over(): void {
     this.isOver = true;

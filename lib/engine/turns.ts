@@ -38,7 +38,6 @@ const LOOK_AGAIN_MS = 500;
  * was. The leases are those of Nishtala et al., "Scaling Memcache at Facebook" (NSDI 2013).
  */
 export class Turns {
-  private readonly tier: Tier;
   private readonly bells = new Bells();
   private readonly held = new Set<Lease>();
   private readonly stopListening: () => void;
@@ -47,9 +46,9 @@ export class Turns {
     private readonly settings: Settings,
     private readonly clock: Clock,
     private readonly reader: EntryReader,
-    tier: Tier,
+    /** The one that all processes share, if any: the last. */
+    private readonly tier: Tier,
   ) {
-    this.tier = tier;
     this.stopListening = this.areOn
       ? tier.subscribe({ onIncrease: () => undefined, onGap: () => undefined, onReleased: (key) => this.bells.ring(key) })
       : () => undefined;
@@ -62,7 +61,7 @@ export class Turns {
     return taking === 'none' || control.noStore ? { kind: 'own', lease: new Permit(this.clock, '') } : this.permitted(key!);
   }
 
-  /** Whether processes take turns for a call at all. What one of them will not store is nothing to wait for, nor is what one may not use. */
+  /** Whether processes take turns for a call at all. An answer that will not be stored is nothing to wait for, nor is a stored one that will not do. */
   areTaken({ control }: Call, taking: TurnTaking): boolean {
     return this.areOn && taking !== 'none' && !control.noStore && control.maxAge !== 0;
   }

@@ -88,7 +88,7 @@ export class UpstreamCalls {
     }
   }
 
-  /** Whether a flight has the error of another process's, and called nobody itself. */
+  /** Whether a flight has failed with the error of another process's, and called nobody itself. */
   hasFailedElsewhere(flight: CacheFlight): boolean {
     return this.failedElsewhere.has(flight);
   }
