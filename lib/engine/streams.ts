@@ -6,18 +6,18 @@ import { Recording } from '../streaming/recording.js';
 import type { Call } from './call.js';
 import type { Settings } from './engine-options.js';
 import { FlightReader } from './flight-reader.js';
-import { wouldWaitForItself, type CacheFlight, type Landing } from './landing.js';
+import type { CacheFlight, Landing } from './landing.js';
 import type { Outcomes } from './outcomes.js';
 import { StreamStart } from './stream-start.js';
 import type { TurnTaking } from './turns.js';
 import type { Produce } from './upstream-calls.js';
-import type { Upstream } from './upstream.js';
+import type { Followed, Upstream, Ways } from './upstream.js';
 
 /**
  * What happens to a streamed call when no stored answer will do. A stream is the answer of a flight like any other,
  * only that its callers read while the flight is under way: the flight lands when the stream has ended.
  */
-export class Streams {
+export class Streams implements Ways {
   private readonly recordings = new WeakMap<CacheFlight, Recording>();
   /** What keeps a stream running to its end although nobody reads it. */
   private readonly holds = new Set<AbortController>();
@@ -30,24 +30,8 @@ export class Streams {
   ) {}
 
   /** Joins the stream under way from its first chunk on, or starts one. */
-  async share(call: Call, produce: Produce): Promise<ChunkReader> {
-    let leftBehind: CacheFlight | undefined;
-    let current: CacheFlight | undefined;
-    for (;;) {
-      const running = this.upstream.joinable(call, current);
-      if (running instanceof Promise) {
-        current = await running;
-        continue; // meanwhile another may have started one
-      }
-      if (running === undefined) return this.lead(call, produce);
-      if (running === leftBehind) return this.lead(call, produce, 'overtake');
-      if (wouldWaitForItself(call, running)) return this.alone(call, produce, 'reentrant');
-      const recording = this.recordings.get(running);
-      const joined = recording === undefined ? await this.upstream.follow(running, call) : await this.join(running, recording, call);
-      if (joined === undefined) return this.alone(call, produce, 'unstorable');
-      if (joined !== FOLLOWER_TIMEOUT) return joined.value as ChunkReader;
-      leftBehind = running;
-    }
+  share(call: Call, produce: Produce): Promise<ChunkReader> {
+    return this.upstream.share(call, produce, this) as Promise<ChunkReader>;
   }
 
   /** Reads a stream beside the cache. */
@@ -78,13 +62,19 @@ export class Streams {
     for (const hold of this.holds) hold.abort(new DOMException('The app was closed.', 'AbortError'));
   }
 
-  private lead(call: Call, produce: Produce, turn: TurnTaking = 'wait'): ChunkReader | Promise<ChunkReader> {
+  lead(call: Call, produce: Produce, { taking }: { taking?: TurnTaking } = {}): ChunkReader | Promise<ChunkReader> {
     const recording = new Recording(this.settings.maxEntryBytes, call.chunks!);
     const reader = new FlightReader(recording.read(true), call.signal);
     const start = new StreamStart(call, reader, recording);
-    const done = this.upstream.lead(start.call, recorded(produce, recording), { turn, onStart: (flight) => this.watch(flight, recording) });
+    const done = this.upstream.lead(start.call, recorded(produce, recording), { taking, onStart: (flight) => this.watch(flight, recording) });
     reader.endingWith(done);
     return start.orInstead(done);
+  }
+
+  /** As a reader of a stream, or as one more caller of what is no stream. */
+  follow(flight: CacheFlight, call: Call): Promise<Followed> {
+    const recording = this.recordings.get(flight);
+    return recording === undefined ? this.upstream.follow(flight, call) : this.join(flight, recording, call);
   }
 
   private watch(flight: CacheFlight, recording: Recording): void {

@@ -14,8 +14,18 @@ import type { Produce, UpstreamCalls } from './upstream-calls.js';
 
 /** How a flight is led. */
 interface Lead {
-  turn?: TurnTaking;
+  taking?: TurnTaking;
   onStart?: (flight: CacheFlight) => void;
+}
+
+/** What a follower comes to; `undefined` where nothing can be made of the flight for this one. */
+export type Followed = { value: unknown } | typeof FOLLOWER_TIMEOUT | undefined;
+
+/** The ways to an answer, which differ for whole answers and for streams. */
+export interface Ways {
+  lead(call: Call, produce: Produce, lead?: Pick<Lead, 'taking'>): unknown;
+  follow(running: CacheFlight, call: Call): Promise<Followed>;
+  alone(call: Call, produce: Produce, reason: string): unknown;
 }
 
 function stayAboard(flight: CacheFlight): void {
@@ -23,7 +33,7 @@ function stayAboard(flight: CacheFlight): void {
 }
 
 /** Who asks upstream when no stored answer will do, and who joins whom. */
-export class Upstream {
+export class Upstream implements Ways {
   /** Streams under way are told who waits for all of them: nobody else may be reading. */
   readonly wholeCallers = new WeakMap<CacheFlight, (change: 1 | -1) => void>();
 
@@ -39,7 +49,7 @@ export class Upstream {
   ) {}
 
   /** Joins the flight under way, or starts one. */
-  async share(call: Call, produce: Produce): Promise<unknown> {
+  async share(call: Call, produce: Produce, ways: Ways = this): Promise<unknown> {
     let leftBehind: CacheFlight | undefined;
     let current: CacheFlight | undefined;
     for (;;) {
@@ -48,12 +58,12 @@ export class Upstream {
         current = await running;
         continue; // meanwhile another may have started one
       }
-      if (running === undefined) return this.lead(call, produce);
-      if (running === leftBehind) return this.lead(call, produce, { turn: 'overtake' });
-      if (wouldWaitForItself(call, running)) return this.alone(call, produce, 'reentrant');
-      const copy = await this.follow(running, call);
-      if (copy === undefined) return this.alone(call, produce, 'unstorable');
-      if (copy !== FOLLOWER_TIMEOUT) return copy.value;
+      if (running === undefined) return ways.lead(call, produce);
+      if (running === leftBehind) return ways.lead(call, produce, { taking: 'overtake' });
+      if (wouldWaitForItself(call, running)) return ways.alone(call, produce, 'reentrant');
+      const followed = await ways.follow(running, call);
+      if (followed === undefined) return ways.alone(call, produce, 'unstorable');
+      if (followed !== FOLLOWER_TIMEOUT) return followed.value;
       leftBehind = running;
     }
   }
@@ -93,7 +103,7 @@ export class Upstream {
       }
       throw NOT_A_PROMISE;
     };
-    const answer = call.key === undefined ? this.alone(call, start, call.bypassReason!) : this.lead(call, start, { turn: 'none' });
+    const answer = call.key === undefined ? this.alone(call, start, call.bypassReason!) : this.lead(call, start, { taking: 'none' });
     if (returned === undefined) return { answer };
     answer.catch(() => undefined);
     if ('error' in returned) {
@@ -124,11 +134,8 @@ export class Upstream {
   }
 
   /** Starts a flight, and waits for it as one of its callers. */
-  async lead(call: Call, produce: Produce, { turn = 'wait', onStart }: Lead = {}): Promise<unknown> {
-    const flight = this.flights.start(call.key!, this.passenger(call), (own) => {
-      onStart?.(own);
-      return this.track(this.calls.fly(own, call, produce, turn));
-    });
+  async lead(call: Call, produce: Produce, lead?: Lead): Promise<unknown> {
+    const flight = this.start(call, produce, lead);
     try {
       const landing = (await this.waitFor(flight, call)) as Landing;
       if (landing.isShared) this.outcomes.coalesced(call, landing);
@@ -145,15 +152,18 @@ export class Upstream {
    */
   refresh(call: Call, produce: Produce, aboard: (flight: CacheFlight) => void = stayAboard): Promise<Landing> | undefined {
     if (this.flights.get(call.key!) !== undefined) return undefined;
-    const flight = this.flights.start(call.key!, this.passenger(call), (own) => {
-      aboard(own);
-      return this.track(this.calls.fly(own, call, produce, 'wait'));
-    });
-    return flight.landing;
+    return this.start(call, produce, { onStart: aboard }).landing;
   }
 
-  /** Waits for a flight as one more of its callers; `undefined` where nothing can be made of it for this one. */
-  async follow(flight: CacheFlight, call: Call): Promise<{ value: unknown } | typeof FOLLOWER_TIMEOUT | undefined> {
+  private start(call: Call, produce: Produce, { taking = 'wait', onStart }: Lead = {}): CacheFlight {
+    return this.flights.start(call.key!, this.passenger(call), (flight) => {
+      onStart?.(flight);
+      return this.track(this.calls.fly(flight, call, produce, taking));
+    });
+  }
+
+  /** Waits for a flight as one more of its callers. */
+  async follow(flight: CacheFlight, call: Call): Promise<Followed> {
     this.board(flight, call);
     const count = this.wholeCallers.get(flight);
     count?.(1);

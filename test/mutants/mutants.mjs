@@ -294,8 +294,8 @@ export const mutants = [
   {
     name: 'a refresh is cancelled when somebody who joined it leaves',
     file: 'engine/upstream.ts',
-    from: 'aboard(own);',
-    to: '',
+    from: '{ onStart: aboard }',
+    to: '{}',
     noticedBy: ['integration/engine/stale'],
   },
   {
@@ -430,8 +430,8 @@ export const mutants = [
   {
     name: 'nobody joins a flight under way',
     file: 'engine/upstream.ts',
-    from: 'if (running === undefined) return this.lead(call, produce);\n      if (running === leftBehind) return this.lead(call, produce, { turn',
-    to: 'if (running === undefined || Boolean(1)) return this.lead(call, produce);\n      if (running === leftBehind) return this.lead(call, produce, { turn',
+    from: 'if (running === undefined) return ways.lead(call, produce);\n      if (running === leftBehind) return ways.lead(call, produce, { taking',
+    to: 'if (running === undefined || Boolean(1)) return ways.lead(call, produce);\n      if (running === leftBehind) return ways.lead(call, produce, { taking',
     noticedBy: ['integration/engine/single-flight'],
   },
   {
@@ -1298,8 +1298,8 @@ export const mutants = [
   {
     name: 'redis: an upstream call that outlives its app opens the store again for good',
     file: 'engine/upstream.ts',
-    from: 'return this.track(this.calls.fly(own, call, produce, turn));',
-    to: 'return this.calls.fly(own, call, produce, turn);',
+    from: 'return this.track(this.calls.fly(flight, call, produce, taking));',
+    to: 'return this.calls.fly(flight, call, produce, taking);',
     noticedBy: ['integration/redis/closing'],
   },
   {
