@@ -48,9 +48,9 @@ function asksAnew({ invalidations, troubles }, topic, from, until) {
   return wasInvalidated || troubles.restarts(from, until) > 0 ? 1 : 0;
 }
 
-/** Callers who want one of their own. */
+/** Callers who want one of their own. One whose process ended before it replied never said when it asked. */
 function wishes({ calls }, topic, from, until) {
-  return (calls.get(topic) ?? []).filter(({ control, askedAt }) => askedAt > from && askedAt <= until && (control.noCache || control.noStore || control.maxAge !== undefined)).length;
+  return (calls.get(topic) ?? []).filter(({ control, sentAt, askedAt = sentAt }) => askedAt > from && askedAt <= until && (control.noCache || control.noStore || control.maxAge !== undefined)).length;
 }
 
 /** How many more may ask because nobody got this answer out of the store: its caller's outcome says why. */
