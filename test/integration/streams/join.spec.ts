@@ -56,6 +56,20 @@ describe('a caller who arrives while a stream runs', () => {
     expect(llmCache.stats()).toMatchObject({ misses: 1, coalesced: 199, upstream: 1 });
   });
 
+  it('gets a chunk of its own where both have waited for it', async () => {
+    const { ask } = setUp();
+    const upstream = new ManualStream();
+    const [leader, follower] = [ask(upstream.produce), ask(upstream.produce)];
+    const waiting = [leader.next(), follower.next()];
+    await settled();
+    upstream.push({ list: [1] });
+    const [first, second] = (await Promise.all(waiting)).map(({ value }) => value as { list: number[] });
+    first!.list.push(2);
+    expect(second).toEqual({ list: [1] });
+    upstream.end();
+    await Promise.all([leader.next(), follower.next()]);
+  });
+
   it('never sees what another reader, or the producer, did to a chunk', async () => {
     const { ask } = setUp();
     const upstream = new ManualStream();
