@@ -83,7 +83,7 @@ export class EntryWriter {
     const envelope = { key, createdAtMs, expiresAtMs, versions, latencyMs, usage, model, finishReason, body: call.body, payload };
     const text = this.settings.format.seal(envelope, call.scope);
     try {
-      await this.tiers.write(key, text, ttlMs === undefined ? undefined : ttlMs + keptForMs(call.staleness), lease?.token);
+      await this.tiers.write(key, text, ttlMs === undefined ? undefined : ttlMs + keptForMs(call.staleness), lease);
       lease?.committed();
       return undefined;
     } catch (error) {

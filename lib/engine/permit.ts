@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js';
-import { permitOf, REMOVAL_REMEMBERED_MS } from '../stores/coordination.js';
+import { REMOVAL_REMEMBERED_MS } from '../stores/coordination.js';
 
 /**
  * What stands for a lease where a call takes no turn: its answer is stored unless the entry was removed since, by whichever
@@ -8,17 +8,17 @@ import { permitOf, REMOVAL_REMEMBERED_MS } from '../stores/coordination.js';
 export class Permit {
   private readonly endsAtMs: number;
 
-  /** @param removal The last one of the entry, from before the call. */
+  /** @param lastRemoval The last one of the entry, from before the call. */
   constructor(
     private readonly clock: Clock,
-    private readonly removal: string,
+    private readonly lastRemoval: string,
   ) {
     this.endsAtMs = clock.monotonic() + REMOVAL_REMEMBERED_MS;
   }
 
-  /** Shown when the answer is stored. After a call that took longer than removals are remembered it is none. */
-  get token(): string {
-    return this.clock.monotonic() < this.endsAtMs ? permitOf(this.removal) : permitOf(undefined);
+  /** Shown when the answer is stored; `undefined` after a call that took longer than removals are remembered. */
+  get removal(): string | undefined {
+    return this.clock.monotonic() < this.endsAtMs ? this.lastRemoval : undefined;
   }
 
   committed(): void {}

@@ -64,6 +64,12 @@ export type LeaseReply =
   /** Whoever had it has failed, and left this note. */
   | { readonly kind: 'failed'; readonly note: string };
 
+/** What lets an answer be stored: the token of a lease; or, without one, the last removal, as {@link Leases.removal} gave it. */
+export type CommitRight =
+  | { readonly token: string }
+  /** `undefined` where it is not known any more, which lets nothing be stored. */
+  | { readonly removal: string | undefined };
+
 /**
  * One lease for each entry (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013): who has it computes the entry, and
  * nobody stores it who has lost it. Made for efficiency: two may compute the same after a lease was lost, and none but the
@@ -76,10 +82,10 @@ export interface Leases {
   /** The last removal of the entry, '' where none is remembered. Whoever has no lease asks before it computes. */
   removal(key: string): Promise<string>;
   /**
-   * Stores the entry and gives the lease up, in one step; false, and nothing stored, when it was lost.
-   * @param token of the lease; or {@link permitOf} the last removal: false when there was another one
+   * Stores the entry and gives the lease up, in one step; false, and nothing stored, when it was lost, or when there was
+   * another removal than the one that is known.
    */
-  commit(key: string, token: string, text: string, ttlMs: number | undefined): Promise<boolean>;
+  commit(key: string, right: CommitRight, text: string, ttlMs: number | undefined): Promise<boolean>;
   /** Gives it up without an entry. A note stays for a moment, for those who waited. */
   release(key: string, token: string, note?: string): Promise<void>;
   /** Removes the entry and the lease: what is being computed is not stored. */
@@ -88,11 +94,3 @@ export interface Leases {
 
 /** How long a store remembers that an entry was removed. */
 export const REMOVAL_REMEMBERED_MS = 3_600_000;
-
-/** Of a permit to store without a lease. No token begins so. */
-export const PERMIT_MARK = '+';
-
-/** @param removal '' for none; `undefined` where it is not known any more, which permits nothing */
-export function permitOf(removal: string | undefined): string {
-  return PERMIT_MARK + (removal ?? PERMIT_MARK);
-}

@@ -1,5 +1,5 @@
 import { LlmCacheStoreError } from '../core/errors.js';
-import type { CoordinationListener, Leases } from './coordination.js';
+import type { CommitRight, CoordinationListener, Leases } from './coordination.js';
 import { isEncrypted } from './entry-format.js';
 import { openEnvelope } from './envelope.js';
 import { StoreGuard, type GuardStats } from './guard.js';
@@ -189,9 +189,9 @@ export class Tier {
     return this.run(operation, () => run(this.open!.coordination!.leases, this.keyInAdapter(key)));
   }
 
-  /** {@link set}, where the lease or permit of the key still counts. @throws LlmCacheStoreError of kind `fenced` where it does not */
-  async commit(key: string, text: string, ttlMs: number | undefined, token: string): Promise<void> {
-    if (await this.lease('set', key, (leases, place) => leases.commit(place, token, text, ttlMs))) return;
+  /** {@link set}, where there is still a right to. @throws LlmCacheStoreError of kind `fenced` where it does not */
+  async commit(key: string, text: string, ttlMs: number | undefined, right: CommitRight): Promise<void> {
+    if (await this.lease('set', key, (leases, place) => leases.commit(place, right, text, ttlMs))) return;
     throw new LlmCacheStoreError('fenced', 'set refused: another process has taken the turn of this one, or has removed the entry');
   }
 

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { LlmCacheStoreError } from '../core/errors.js';
+import type { CommitRight } from './coordination.js';
 import type { HeldEntry } from './own-store.js';
 import type { Tier } from './tier.js';
 import { newVersion } from './version-source.js';
@@ -103,9 +104,9 @@ export class Tiers {
 
   /**
    * Resolves once every tier has answered; rejects when none has taken the entry. Writes of one key keep their order.
-   * @param lease Of the slowest tier. Where that refuses the entry because it was lost, the entry is nowhere.
+   * @param right In the slowest tier. Where that refuses the entry because the right was lost, the entry is nowhere.
    */
-  async write(key: string, text: string, ttlMs: number | undefined, lease?: string): Promise<void> {
+  async write(key: string, text: string, ttlMs: number | undefined, right?: CommitRight): Promise<void> {
     const removal = this.removed?.get(key);
     if (removal !== undefined) removal.written = text;
     this.unsettled.set(key, text);
@@ -114,7 +115,7 @@ export class Tiers {
       if (read !== undefined) read.instead = { text };
     }
     const write = (tier: Tier): Promise<void> =>
-      lease === undefined || tier !== this.last ? tier.set(this.keyIn(tier, key), text, ttlMs) : tier.commit(key, text, ttlMs, lease);
+      right === undefined || tier !== this.last ? tier.set(this.keyIn(tier, key), text, ttlMs) : tier.commit(key, text, ttlMs, right);
     const written = this.writeAfter(this.writes.get(key), () => this.all.map(write));
     this.writes.set(key, written);
     const results = await written;
@@ -125,7 +126,7 @@ export class Tiers {
       this.letGo(key);
       throw fenced;
     }
-    if (lease !== undefined && failures.length === 0 && removal?.written === text) this.endRemoval(key, removal);
+    if (right !== undefined && failures.length === 0 && removal?.written === text) this.endRemoval(key, removal);
     // A store that is merely slow may write it yet; until then this process remembers.
     if (failures.every(({ kind }) => kind === 'failed') && this.unsettled.get(key) === text) this.unsettled.delete(key);
     if (failures.length === this.all.length) throw failures[0]!;

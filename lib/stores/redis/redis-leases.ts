@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { PERMIT_MARK, REMOVAL_REMEMBERED_MS, type LeaseReply, type LeaseRequest, type Leases } from '../coordination.js';
+import { REMOVAL_REMEMBERED_MS, type CommitRight, type LeaseReply, type LeaseRequest, type Leases } from '../coordination.js';
 import { pack } from '../own-store.js';
 import type { RedisArgument } from './load-client.cjs';
 import type { RedisKeys } from './redis-keys.js';
@@ -119,14 +119,14 @@ export class RedisLeases implements Leases {
     return (await this.run(EXTEND, [this.keys.ofLease(key)], [token, String(Math.ceil(leaseMs))])) === 1;
   }
 
-  async commit(key: string, token: string, text: string, ttlMs: number | undefined): Promise<boolean> {
+  async commit(key: string, right: CommitRight, text: string, ttlMs: number | undefined): Promise<boolean> {
     const packed = encodeText(pack(text, ttlMs === undefined ? undefined : Date.now() + ttlMs));
     const lifetime = ttlMs === undefined ? '' : String(Math.max(1, Math.ceil(ttlMs)));
-    if (token.startsWith(PERMIT_MARK)) {
-      const places = [this.keys.of(key), this.keys.ofRemoval(key)] as const;
-      return (await this.run(COMMIT_PERMITTED, places, [token.slice(PERMIT_MARK.length), packed, lifetime])) === 1;
+    if ('removal' in right) {
+      if (right.removal === undefined) return false;
+      return (await this.run(COMMIT_PERMITTED, [this.keys.of(key), this.keys.ofRemoval(key)], [right.removal, packed, lifetime])) === 1;
     }
-    return (await this.run(COMMIT, this.both(key), [token, packed, lifetime, this.keys.leaseChannel, key])) === 1;
+    return (await this.run(COMMIT, this.both(key), [right.token, packed, lifetime, this.keys.leaseChannel, key])) === 1;
   }
 
   async release(key: string, token: string, note = ''): Promise<void> {

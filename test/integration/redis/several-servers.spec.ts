@@ -91,7 +91,7 @@ describeWithServers('redisStore over a Cluster of three', () => {
     const { coordination, direct } = adapterOf(open({ cluster: urls() }));
     for (const key of ['key', '{app}:key', 'a{b}c{d}', 'a{b', '{']) {
       expect(await coordination.leases.take(key, { token: 'token', leaseMs: 5_000, takesOver: false, waitedFor: undefined, maxBytes: 100 })).toMatchObject({ kind: 'granted' });
-      expect(await coordination.leases.commit(key, 'token', 'text', undefined)).toBe(true);
+      expect(await coordination.leases.commit(key, { token: 'token' }, 'text', undefined)).toBe(true);
       expect(await direct.get(key)).toBe('text');
     }
   });
