@@ -16,6 +16,23 @@ export interface StoreUnderTest {
   dispose(): Promise<void>;
 }
 
+/** A store that keeps what it has outside of the process; what is left to do before and after it is disconnected for the last time. */
+export function reopening(open: () => StringStore & { disconnect(): Promise<unknown> }, { beforeLast, afterLast }: { beforeLast?: (store: StringStore) => Promise<void>; afterLast?: () => Promise<void> }): StoreUnderTest {
+  let store = open();
+  return {
+    store,
+    reopen: async () => {
+      await store.disconnect();
+      return (store = open());
+    },
+    dispose: async () => {
+      await beforeLast?.(store);
+      await store.disconnect();
+      await afterLast?.();
+    },
+  };
+}
+
 export interface ConformanceFlags {
   /** What was set is there after a reopen. */
   readonly persistent: boolean;

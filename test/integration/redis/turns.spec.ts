@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { NotFoundException } from '@nestjs/common';
 import { type CacheOutcome, type CallOptions, type LlmCache, LlmUpstreamError } from 'nestjs-llm-cache';
-import { deferred, settled } from '../../fixtures/deferred.js';
+import { deferred, settled, type Deferred } from '../../fixtures/deferred.js';
 import { Processes } from '../../fixtures/redis/processes.js';
 import { describeWithServers, openServer, until } from '../../fixtures/redis/with-redis.js';
 
@@ -34,6 +34,14 @@ describeWithServers('one upstream call for all processes', () => {
     return (await Promise.all(keys.map((key) => redis.client.get(key)))).filter((value) => value !== null);
   };
   const holder = async (): Promise<string> => (await holders())[0] ?? '';
+  const isTaken = (): Promise<void> => until(async () => (await holder()) !== '');
+  /** A call of a process that has the lease, until `upstream` answers. */
+  const underWay = async ({ ask }: ReturnType<typeof process>): Promise<{ upstream: Deferred<string>; first: Promise<unknown> }> => {
+    const upstream = deferred<string>();
+    const first = ask(() => upstream.promise);
+    await isTaken();
+    return { upstream, first };
+  };
   const somebodyWaits = (): Promise<void> => until(async () => (await holders()).some((value) => value.endsWith('*')));
 
   it('processes that ask at the same time share one call, and its answer', async () => {
@@ -65,9 +73,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('whoever waited has the answer in its own memory', async () => {
     const [one, other] = [process(), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     const second = other.ask(() => 'never');
     await somebodyWaits();
     upstream.resolve('answer');
@@ -80,7 +86,7 @@ describeWithServers('one upstream call for all processes', () => {
     const [one, other, third] = [process(), process(), process()];
     const upstream = deferred<never>();
     const first = one.ask(() => upstream.promise).catch((error: unknown) => error);
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const rest = [other.ask(() => 'never'), third.ask(() => 'never')].map((asked) => asked.catch((error: unknown) => error));
     await somebodyWaits();
     await settled();
@@ -104,7 +110,7 @@ describeWithServers('one upstream call for all processes', () => {
     const [one, other] = [process(), process()];
     const upstream = deferred<never>();
     const first = one.ask(() => upstream.promise).catch(() => 'failed');
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const outer: CacheOutcome[] = [];
     const around = other.cache.wrap({ name: 'Test.outer', input: '' }, () => other.ask(() => 'never'), { onOutcome: (outcome) => outer.push(outcome) });
     await somebodyWaits();
@@ -123,7 +129,7 @@ describeWithServers('one upstream call for all processes', () => {
     const fleet = [process(), process(), process()];
     const gate = deferred();
     const first = fleet[0]!.ask(() => gate.promise.then(produce)).catch(() => 'failed');
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const own = deferred<string>();
     const rest = fleet.slice(1).map(({ ask }) => ask(() => own.promise));
     await somebodyWaits();
@@ -139,7 +145,7 @@ describeWithServers('one upstream call for all processes', () => {
     const [one, other] = [process(), process()];
     const leaving = new AbortController();
     const first = one.ask(() => new Promise(() => undefined), { signal: leaving.signal }).catch(() => 'left');
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const second = other.ask(() => 'answer');
     await somebodyWaits();
     leaving.abort();
@@ -149,9 +155,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('a caller that leaves while it waits rejects with its reason, and harms nobody', async () => {
     const [one, other] = [process(), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     const leaving = new AbortController();
     const second = other.ask(() => 'never', { signal: leaving.signal });
     await somebodyWaits();
@@ -166,7 +170,7 @@ describeWithServers('one upstream call for all processes', () => {
     const dead = process({ singleFlight: { lease: '300ms' } });
     const other = process();
     void dead.ask(() => new Promise(() => undefined)).catch(() => undefined);
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     playDead(dead.cache);
     expect(await other.ask(() => 'answer')).toBe('answer');
     expect(other.asked).toBe(1);
@@ -174,9 +178,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('a call that takes longer than the lease keeps its turn', async () => {
     const [one, other] = [process({ singleFlight: { lease: '900ms' } }), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     const second = other.ask(() => 'never');
     await new Promise((resolve) => setTimeout(resolve, 1_200));
     upstream.resolve('answer');
@@ -185,9 +187,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('a leader that has lost its turn answers its callers and stores nothing', async () => {
     const one = process();
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     await redis.client.sendCommand(['SET', (await leaseKey())!, 'another', 'PX', '60000']); // as while it was frozen
     upstream.resolve('old');
     expect(await first).toBe('old');
@@ -197,9 +197,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('an entry that is removed while another process computes it stays removed, though no message arrives', async () => {
     const [one, other] = [process({ maxInvalidationDelay: '10m' }), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await other.cache.invalidate({ key: parts });
     upstream.resolve('old');
@@ -232,7 +230,7 @@ describeWithServers('one upstream call for all processes', () => {
     const refused = deferred<string>();
     const answer = deferred<string>();
     const leading = one.ask(() => refused.promise);
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const following = other.ask(() => answer.promise);
     await somebodyWaits();
     refused.resolve('');
@@ -262,7 +260,7 @@ describeWithServers('one upstream call for all processes', () => {
     const [one, other, third] = [process(), process(), process()];
     const obsolete = deferred<string>();
     const first = one.ask(() => obsolete.promise);
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const waiting = other.ask(() => 'new');
     await somebodyWaits();
     await invalidate(third.cache);
@@ -280,9 +278,7 @@ describeWithServers('one upstream call for all processes', () => {
   ])('whoever asks after an invalidation does not wait for an older call of %s', async (_, elsewhere) => {
     const one = process();
     const asking = elsewhere ? process() : one;
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     await asking.cache.clear();
     expect(await asking.ask(() => 'new')).toBe('new');
     expect(asking.last()).toMatchObject({ stored: true });
@@ -309,9 +305,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('noCache waits for nobody, and what was under way elsewhere does not replace its answer', async () => {
     const [one, other] = [process(), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     expect(await other.ask(() => 'new', { noCache: true })).toBe('new');
     upstream.resolve('old');
     expect(await first).toBe('old');
@@ -331,9 +325,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('maxAge: 0 takes no turn: no stored answer will do', async () => {
     const [one, other] = [process(), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     expect(await other.ask(() => 'own', { maxAge: 0 })).toBe('own');
     upstream.resolve('answer');
     expect(await first).toBe('answer');
@@ -341,9 +333,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('a follower whose deadline passes asks for itself', async () => {
     const [one, other] = [process(), process({ singleFlight: { timeout: '200ms' } })];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     expect(await other.ask(() => 'own')).toBe('own');
     upstream.resolve('answer');
     expect(await first).toBe('answer');
@@ -351,9 +341,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('a process whose follower has waited long enough does not wait for its own older call', async () => {
     const one = process({ singleFlight: { timeout: '100ms' } });
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     expect(await one.ask(() => 'second')).toBe('second');
     upstream.resolve('first');
     expect(await first).toBe('first');
@@ -379,14 +367,14 @@ describeWithServers('one upstream call for all processes', () => {
 
   it('a lost message delays a follower by half a second at most', async () => {
     const [one, other] = [process(), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     const second = other.ask(() => 'never');
     await somebodyWaits();
     await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     upstream.resolve('answer');
+    const answeredAtMs = performance.now();
     expect(await Promise.all([first, second])).toEqual(['answer', 'answer']);
+    expect(performance.now() - answeredAtMs).toBeLessThan(5_000); // its lease is twice as long
     expect(other.asked).toBe(0);
   });
 
@@ -425,7 +413,7 @@ describeWithServers('one upstream call for all processes', () => {
       return chunks;
     };
     const first = read(one);
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const second = read(other);
     await somebodyWaits();
     gate.resolve();
@@ -451,7 +439,7 @@ describeWithServers('one upstream call for all processes', () => {
     const late = deferred<string>();
     const upstream = deferred<string>();
     const first = one.ask(() => late.promise);
-    await until(async () => (await holder()) !== '');
+    await isTaken();
     const rest = [other, third].map(({ ask }) => ask(() => upstream.promise));
     await until(() => [other, third].every(({ cache }) => isWaiting(cache)));
     await somebodyWaits();
@@ -468,9 +456,7 @@ describeWithServers('one upstream call for all processes', () => {
 
   it.each(['knows the script', 'has forgotten the script'])('a closed app gives its turns up, at once, to a server that %s', async (state) => {
     const [one, other] = [process(), process()];
-    const upstream = deferred<string>();
-    const first = one.ask(() => upstream.promise);
-    await until(async () => (await holder()) !== '');
+    const { upstream, first } = await underWay(one);
     const second = other.ask(() => 'answer');
     await somebodyWaits();
     if (state === 'has forgotten the script') await redis.client.sendCommand(['SCRIPT', 'FLUSH']);
